@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# The SDK: headers, the library, and how CMake and pkg-config find them.
+include(CMakePackageConfigHelpers)
+
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/vmmi")
+install(TARGETS vmmi-plugin EXPORT vmmi-targets DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(DIRECTORY include/vmmi DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT vmmi-targets NAMESPACE vmmi:: DESTINATION "${package_dir}")
+configure_package_config_file(cmake/vmmi-config.cmake.in "${PROJECT_BINARY_DIR}/vmmi-config.cmake"
+                              INSTALL_DESTINATION "${package_dir}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/vmmi-config-version.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/vmmi-config.cmake" "${PROJECT_BINARY_DIR}/vmmi-config-version.cmake"
+              cmake/VmmiPlugin.cmake
+        DESTINATION "${package_dir}")
+
+configure_file(cmake/vmmi-plugin.pc.in "${PROJECT_BINARY_DIR}/vmmi-plugin.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/vmmi-plugin.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+install(DIRECTORY src/message/schema/ DESTINATION "${CMAKE_INSTALL_DATADIR}/vmmi/schema")
+install(FILES README.md LICENSE SPEC.md DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/vmmi")

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/progress_bar.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+
+namespace vmmi::app {
+namespace {
+
+double mebi(std::uint64_t count) {
+    return static_cast<double>(count) / (1 << 20);
+}
+
+std::string numbers(const Status& status) {
+    std::string text = fmt::format("{:3}%  {}", status.progress_percent, to_string(status.phase));
+    if (status.iteration > 0) text += fmt::format("  pass {}", status.iteration);
+    if (status.total.count > 0) text += fmt::format("  {:.0f} MiB left", mebi(status.remaining.count));
+    if (status.bandwidth.count > 0) text += fmt::format("  {:.0f} MiB/s", mebi(status.bandwidth.count));
+    if (status.dirty_rate.count > 0) text += fmt::format("  dirty {:.0f} MiB/s", mebi(status.dirty_rate.count));
+    if (status.downtime_limit) text += fmt::format("  limit {} ms", status.downtime_limit->count());
+    if (status.throttle_percent) text += fmt::format("  throttle {}%", *status.throttle_percent);
+    if (status.eta) text += fmt::format("  ETA {} s", (status.eta->count() + 999) / 1000);
+    return text;
+}
+
+}  // namespace
+
+std::string progress_line(const Status& status, int width) {
+    const std::string text = numbers(status);
+    const int columns = std::max(width - 1, 0);  // a full last column would wrap
+    constexpr int shortest = 10;
+    constexpr int longest = 40;
+    const int bar = std::min(columns - static_cast<int>(text.size()) - 3, longest);
+    if (bar < shortest) return text.substr(0, static_cast<std::size_t>(columns));
+    const int full = bar * status.progress_percent / 100;
+    return fmt::format("[{}{}] {}", std::string(static_cast<std::size_t>(full), '#'),
+                       std::string(static_cast<std::size_t>(bar - full), '.'), text);
+}
+
+ProgressBar::ProgressBar() : terminal_(::open("/dev/tty", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {}
+
+int ProgressBar::width() const {
+    winsize size{};
+    constexpr int usual = 80;
+    return ::ioctl(terminal_.get(), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : usual;
+}
+
+void ProgressBar::draw(const Status& status) {
+    if (!terminal_) return;
+    constexpr const char* erase_to_end_of_line = "\x1b[K";
+    drawn_ = system::write_all(terminal_.get(), "\r" + progress_line(status, width()) + erase_to_end_of_line);
+}
+
+void ProgressBar::finish() {
+    if (drawn_) system::write_all(terminal_.get(), "\r\n");
+}
+
+}  // namespace vmmi::app

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "app/configuration_source.h"
+#include "app/supervise.h"
+#include "cli/command_line.h"
+#include "core/configuration.h"
+#include "message/messages.h"
+#include "system/channels.h"
+#include "system/clock.h"
+#include "system/log.h"
+#include "vmmi/plugin.h"
+
+namespace vmmi {
+namespace {
+
+/// Everything up to the completion message, which `run_plugin` writes whatever happens in here.
+class Run {
+  public:
+    Run(const Plugin& plugin, system::Channels& channels) : plugin_(plugin), channels_(channels) {}
+
+    /// Nothing: there was no migration to speak of, as with --help.
+    std::optional<Outcome> run(int argc, char** argv);
+    std::uint64_t timestamp() { return timestamps_.next(); }
+
+  private:
+    Result<Configuration> configure(const cli::CommandLine& line);
+    Result<Outcome> migrate(const cli::CommandLine& line, const Configuration& configuration);
+
+    const Plugin& plugin_;
+    system::Channels& channels_;
+    system::Timestamps timestamps_;
+    // Before any thread, so that all of them have the signals blocked.
+    system::Signals signals_;
+};
+
+Outcome failed(const Plugin& plugin, Error error) {
+    Outcome outcome;
+    outcome.policy = plugin.name;
+    outcome.error = std::move(error);
+    return outcome;
+}
+
+std::optional<Outcome> Run::run(int argc, char** argv) {
+    const Result<cli::CommandLine> line = cli::parse_command_line(plugin_, argc, argv);
+    if (!line) return failed(plugin_, line.error());
+    using Mode = cli::CommandLine::Mode;
+    if (line->mode == Mode::help) {
+        channels_.write_output(cli::help_text(plugin_));
+        return std::nullopt;
+    }
+    if (line->mode == Mode::version) {
+        channels_.write_output(
+            fmt::format("{} {} (VMMI {})\n", plugin_.name, plugin_.version, message::interface_version));
+        return std::nullopt;
+    }
+    const Result<Configuration> configuration = configure(*line);
+    if (!configuration) return failed(plugin_, configuration.error());
+    if (line->mode == Mode::print_config) {
+        channels_.write_output(message::configuration_message(*configuration) + "\n");
+        return std::nullopt;
+    }
+    Result<Outcome> outcome = migrate(*line, *configuration);
+    return outcome ? std::move(*outcome) : failed(plugin_, outcome.error());
+}
+
+Result<Configuration> Run::configure(const cli::CommandLine& line) {
+    const app::ConfigurationSource source{line.config, fmt::format("{}/{}.json", VMMI_CONFIG_DIR, plugin_.name)};
+    const Result<Object> given = app::obtain_configuration(source, signals_);
+    if (!given) return fail(given.error());
+    return make_configuration(*given, plugin_.keys);
+}
+
+Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& configuration) {
+    const Result<std::unique_ptr<Policy>> policy = plugin_.make_policy(configuration.settings);
+    if (!policy) return fail(policy.error());
+    Result<system::Log> log = system::Log::open(configuration, plugin_.name);
+    if (!log) return fail(log.error());
+    app::Supervision supervision{
+        .policy_name = plugin_.name,
+        .policy = **policy,
+        .configuration = configuration,
+        .line = line,
+        .signals = signals_,
+        .channels = channels_,
+        .timestamps = timestamps_,
+        .log = *log,
+    };
+    return app::supervise(supervision);
+}
+
+}  // namespace
+
+int run_plugin(const Plugin& plugin, int argc, char** argv) {
+    // One heap for the few threads here: an arena each would cost more memory than everything kept in them.
+    ::mallopt(M_ARENA_MAX, 1);
+    system::Channels channels;
+    Run run(plugin, channels);
+    std::optional<Outcome> outcome;
+    try {
+        outcome = run.run(argc, argv);
+    } catch (const std::exception& error) {
+        outcome = failed(plugin, {ErrorCode::unknown, "internal error",
+                                  fmt::format("{}; this is a bug of plugin {}", error.what(), plugin.name)});
+    }
+    if (!outcome) return EXIT_SUCCESS;
+    channels.write_error(message::completion_message(*outcome, run.timestamp()) + "\n");
+    // Not `return`: where libvirt's threads are still in a call, only the end of the process ends them.
+    ::_exit(outcome->error ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+}  // namespace vmmi

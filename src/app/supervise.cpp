@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/supervise.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <array>
+#include <csignal>
+
+#include "app/progress_bar.h"
+#include "core/redact.h"
+#include "engine/session.h"
+#include "hypervisor/source_host.h"
+#include "message/messages.h"
+#include "system/inbox.h"
+
+namespace vmmi::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr Milliseconds redraw_interval{500};
+constexpr Milliseconds patience_at_the_end{500};
+
+class Loop {
+  public:
+    explicit Loop(Supervision& with)
+        : with_(with),
+          session_(with.policy, {with.policy_name, with.configuration.monitor_interval}),
+          host_(std::make_unique<hypervisor::SourceHost>(
+              hypervisor::SourceHost::Target{with.configuration.connection, with.configuration.credentials,
+                                             with.line.vm, with.line.destination_uri, with.line.migration_uri},
+              [this](Event event) { inbox_.post(std::move(event)); })) {
+        if (with.line.progress) bar_.emplace();
+    }
+
+    Outcome run();
+
+  private:
+    void wait();
+    void serve_signals();
+    void tell(const Event& event) { carry_out(session_.handle(event, Clock::now())); }
+    void carry_out(const engine::Orders& orders);
+    void draw();
+    void leave();
+
+    Supervision& with_;
+    engine::Session session_;
+    system::Inbox inbox_;
+    std::unique_ptr<hypervisor::SourceHost> host_;
+    std::optional<ProgressBar> bar_;
+};
+
+Outcome Loop::run() {
+    with_.log.write(
+        system::Log::Level::info,
+        fmt::format("migrate {} from {} to {} over {}", with_.line.vm, redact_uri(with_.configuration.connection),
+                    redact_uri(with_.line.destination_uri), redact_uri(with_.line.migration_uri)));
+    if (bar_ && !bar_->has_terminal())
+        with_.log.write(system::Log::Level::warning, "--progress: there is no controlling terminal to draw on");
+    carry_out(session_.begin(Clock::now()));
+    while (!session_.outcome()) {
+        wait();
+        serve_signals();
+        for (const Event& event : inbox_.take()) tell(event);
+        if (const auto deadline = session_.deadline(); deadline && Clock::now() >= *deadline) tell(event::Tick{});
+        draw();
+    }
+    leave();
+    return *session_.outcome();
+}
+
+void Loop::wait() {
+    std::array<pollfd, 2> ready{{{with_.signals.fd(), POLLIN, 0}, {inbox_.fd(), POLLIN, 0}}};
+    Milliseconds timeout{-1};
+    if (const auto deadline = session_.deadline())
+        timeout = std::max(Milliseconds(0), std::chrono::ceil<Milliseconds>(*deadline - Clock::now()));
+    if (bar_ && (timeout.count() < 0 || timeout > redraw_interval)) timeout = redraw_interval;
+    ::poll(ready.data(), ready.size(), static_cast<int>(timeout.count()));
+}
+
+void Loop::serve_signals() {
+    while (const std::optional<int> signal = with_.signals.next()) {
+        if (*signal == SIGUSR1) {
+            const Status status = session_.status(Clock::now());
+            with_.channels.write_output(message::status_message(status, with_.timestamps.next()) + "\n");
+        } else if (*signal == SIGTERM) {
+            tell(event::DetachRequested{});
+        } else if (*signal == SIGINT) {
+            tell(event::AbortRequested{});
+        }
+    }
+}
+
+void Loop::carry_out(const engine::Orders& orders) {
+    for (const Order& order : orders) {
+        if (const auto* note = std::get_if<order::Note>(&order))
+            with_.log.write(note->level, note->text);
+        else
+            host_->execute(order);
+    }
+}
+
+void Loop::draw() {
+    if (bar_) bar_->draw(session_.status(Clock::now()));
+}
+
+void Loop::leave() {
+    if (bar_) bar_->finish();
+    const Outcome& outcome = *session_.outcome();
+    with_.log.write(outcome.error ? system::Log::Level::error : system::Log::Level::info,
+                    outcome.error ? fmt::format("{}: {}", outcome.error->message, outcome.error->details)
+                                  : fmt::format("migrated in {} ms", outcome.total_time.count()));
+    // While the migration goes on without the plugin, its call never comes back: the process ends around it.
+    const bool detached = outcome.error && outcome.error->code == ErrorCode::detached;
+    if (detached || !host_->close(patience_at_the_end)) static_cast<void>(host_.release());
+}
+
+}  // namespace
+
+Outcome supervise(Supervision& with) {
+    // Never destroyed: a thread that is left in a libvirt call may still post to it.
+    auto* loop = new Loop(with);
+    return loop->run();
+}
+
+}  // namespace vmmi::app

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/command_line.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <array>
+
+#include "core/configuration.h"
+#include "core/describe.h"
+#include "core/redact.h"
+
+namespace vmmi::cli {
+namespace {
+
+struct Argument {
+    const char* name;
+    const char* help;
+};
+constexpr std::array<Argument, 4> positionals{{
+    {"VM", "UUID or name of the guest"},
+    {"DESTINATION-URI", "libvirt URI of the destination host, as the source host reaches it"},
+    {"MIGRATION-URI", "where the hypervisor sends the guest's memory, for example tcp://HOST"},
+    {"CONFIG", "file with the configuration message, or - for standard input"},
+}};
+constexpr std::array<Argument, 4> options{{
+    {"--help", "print this help and exit"},
+    {"--version", "print the version and exit"},
+    {"--print-config", "print the effective configuration, secrets masked, and exit; VM and the URIs may be left out"},
+    {"--progress", "show a live progress bar on the controlling terminal"},
+}};
+
+Error malformed(std::string details) {
+    return {ErrorCode::malformed_parameters, "malformed parameters", std::move(details) + "; see --help"};
+}
+
+bool has_control_characters(std::string_view text) {
+    return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+/// RFC 3986, section 3.1: what comes before the first colon.
+bool has_scheme(std::string_view uri) {
+    const std::size_t colon = uri.find(':');
+    if (colon == std::string_view::npos || colon == 0 || colon + 1 == uri.size()) return false;
+    return std::ranges::all_of(uri.substr(0, colon), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' ||
+               c == '.';
+    });
+}
+
+std::optional<Error> check_uri(const char* name, std::string_view uri, const char* example) {
+    if (has_scheme(uri) && !has_control_characters(uri)) return std::nullopt;
+    return malformed(fmt::format("{}: expected a URI such as {}, got {}", name, example, quote(redact_uri(uri))));
+}
+
+std::optional<Error> check(const CommandLine& line) {
+    struct Given {
+        const char* name;
+        const std::string& value;
+    };
+    std::vector<const char*> missing;
+    for (const Given& given : {Given{"VM", line.vm}, Given{"DESTINATION-URI", line.destination_uri},
+                               Given{"MIGRATION-URI", line.migration_uri}}) {
+        if (given.value.empty()) missing.push_back(given.name);
+    }
+    if (!missing.empty()) {
+        return Error{ErrorCode::missing_parameters, "missing parameters",
+                     fmt::format("missing or empty: {}; see --help", fmt::join(missing, ", "))};
+    }
+    if (has_control_characters(line.vm)) return malformed(fmt::format("VM: control characters in {}", quote(line.vm)));
+    if (auto error = check_uri("DESTINATION-URI", line.destination_uri, "qemu+ssh://host/system")) return error;
+    return check_uri("MIGRATION-URI", line.migration_uri, "tcp://host");
+}
+
+std::string type_of(const Key& key) {
+    switch (key.type) {
+        case Key::Type::boolean:
+            return "boolean";
+        case Key::Type::integer:
+            return key.minimum && key.maximum ? fmt::format("integer {}..{}", *key.minimum, *key.maximum) : "integer";
+        case Key::Type::text:
+            return key.choices.empty() ? "string" : fmt::format("{}", fmt::join(key.choices, " | "));
+        case Key::Type::object:
+            return "object";
+        case Key::Type::list:
+            return "list";
+    }
+    return "";
+}
+
+/// One line for every key that can be set; objects show through the paths of their children.
+void append_keys(std::string& text, const std::vector<Key>& keys, const std::string& prefix) {
+    for (const Key& key : keys) {
+        const std::string path = prefix + key.name;
+        if (key.type == Key::Type::object) {
+            append_keys(text, key.children, path + ".");
+            continue;
+        }
+        text += fmt::format("  {}  ({}", path, type_of(key));
+        if (!key.fallback.is_null() && key.type != Key::Type::list) text += ", default " + describe(key.fallback);
+        text += fmt::format(")\n      {}\n", key.help);
+        if (key.type == Key::Type::list) append_keys(text, key.children.front().children, path + "[].");
+    }
+}
+
+}  // namespace
+
+Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const char* const* argv) {
+    CommandLine line;
+    CLI::App app{plugin.summary, plugin.name};
+    app.set_help_flag();
+    bool help = false;
+    bool version = false;
+    bool print_config = false;
+    app.add_flag("-h,--help", help);
+    app.add_flag("-V,--version", version);
+    app.add_flag("--print-config", print_config);
+    app.add_flag("--progress", line.progress);
+    app.add_option("VM", line.vm);
+    app.add_option("DESTINATION-URI", line.destination_uri);
+    app.add_option("MIGRATION-URI", line.migration_uri);
+    app.add_option("CONFIG", line.config);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return fail(malformed(error.what()));
+    }
+    if (help)
+        line.mode = CommandLine::Mode::help;
+    else if (version)
+        line.mode = CommandLine::Mode::version;
+    else if (print_config)
+        line.mode = CommandLine::Mode::print_config;
+    if (line.config && line.config->empty()) return fail(malformed("CONFIG: expected a path or -, got \"\""));
+    if (line.mode != CommandLine::Mode::migrate) return line;
+    if (std::optional<Error> error = check(line)) return fail(std::move(*error));
+    return line;
+}
+
+std::string help_text(const Plugin& plugin) {
+    std::string text = fmt::format("{}: {}\n\nUsage: {} [OPTION]... VM DESTINATION-URI MIGRATION-URI [CONFIG]\n\n",
+                                   plugin.name, plugin.summary, plugin.name);
+    text += "Arguments:\n";
+    for (const Argument& argument : positionals) text += fmt::format("  {:<18}{}\n", argument.name, argument.help);
+    text += "\nOptions:\n";
+    for (const Argument& option : options) text += fmt::format("  {:<18}{}\n", option.name, option.help);
+    text +=
+        "\nSignals:\n"
+        "  SIGUSR1           print one status message on standard output\n"
+        "  SIGINT            abort the migration and exit\n"
+        "  SIGTERM           exit; the migration goes on\n";
+    text += "\nConfiguration keys:\n";
+    append_keys(text, all_keys(plugin.keys), "");
+    return text;
+}
+
+}  // namespace vmmi::cli

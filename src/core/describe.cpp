@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/describe.h"
+
+#include <fmt/format.h>
+
+#include "core/overloaded.h"
+
+namespace vmmi {
+
+std::string quote(std::string_view text) {
+    constexpr std::size_t longest = 80;
+    std::string shown = "\"";
+    for (const char c : text.substr(0, longest)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\')
+            shown += {'\\', c};
+        else if (byte < 0x20 || byte == 0x7f)
+            shown += fmt::format("\\x{:02x}", byte);
+        else
+            shown += c;
+    }
+    shown += '"';
+    if (text.size() > longest) shown += fmt::format("… ({} bytes)", text.size());
+    return shown;
+}
+
+std::string describe(const Value& value) {
+    return std::visit(Overloaded{
+                          [](std::monostate) { return std::string("null"); },
+                          [](bool flag) { return std::string(flag ? "true" : "false"); },
+                          [](std::int64_t number) { return fmt::to_string(number); },
+                          [](double number) { return fmt::to_string(number); },
+                          [](const std::string& text) { return quote(text); },
+                          [](const List&) { return std::string("a list"); },
+                          [](const Object&) { return std::string("an object"); },
+                      },
+                      value.variant());
+}
+
+std::string describe(const Action& action) {
+    return std::visit(
+        Overloaded{
+            [](const SetDowntimeLimit& a) { return fmt::format("downtime limit {} ms", a.limit.count()); },
+            [](const SetBandwidth& a) {
+                return a.limit.count == 0 ? std::string("bandwidth unlimited")
+                                          : fmt::format("bandwidth {} MiB/s", a.limit.count >> 20);
+            },
+            [](const StartPostCopy&) { return std::string("post-copy"); },
+            [](const AbortMigration&) { return std::string("abort"); },
+            [](const Wait&) { return std::string("wait"); },
+        },
+        action.what);
+}
+
+}  // namespace vmmi

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "vmmi/migration.h"
+#include "vmmi/value.h"
+
+namespace vmmi {
+
+/// Text from outside as an error message shows it: in quotes, control characters escaped, cut after 80 bytes.
+std::string quote(std::string_view text);
+/// A value as an error message shows it: scalars as written, text quoted, lists and objects by their kind.
+std::string describe(const Value& value);
+
+/// An action in the words of the log: "downtime limit 150 ms", "abort".
+std::string describe(const Action& action);
+
+}  // namespace vmmi

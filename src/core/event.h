@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "core/job.h"
+#include "vmmi/migration.h"
+#include "vmmi/result.h"
+
+namespace vmmi {
+
+/// Steady time: durations and deadlines never jump with the wall clock.
+using TimePoint = std::chrono::steady_clock::time_point;
+
+/// What the session learns from outside. Events carry facts; what they mean is decided in the session alone.
+namespace event {
+
+struct Connected {
+    Guest guest;
+    GuestState state = GuestState::unknown;
+    JobStats job;
+    std::optional<Milliseconds> downtime_limit;
+};
+struct ConnectFailed {
+    Error error;
+};
+/// libvirt's MIGRATION_ITERATION event.
+struct IterationBegan {
+    int iteration = 0;
+};
+/// libvirt's lifecycle events, in the words of a migration at its source.
+struct Lifecycle {
+    enum class Kind {
+        paused_for_switchover,
+        postcopy_began,
+        postcopy_failed,
+        resumed,   ///< at the source: the migration failed
+        migrated,  ///< stopped because it runs at the destination now
+        powered_off,
+        destroyed,
+        crashed,
+    };
+    Kind kind;
+};
+/// libvirt's JOB_COMPLETED event; emitted on success only.
+struct JobCompleted {
+    JobStats stats;
+};
+struct Sampled {
+    Sample::Trigger trigger = Sample::Trigger::interval;
+    GuestState state = GuestState::unknown;
+    JobStats stats;
+};
+/// Statistics are no verdict: they fail in the last moments of a good migration, too.
+struct SampleFailed {
+    NativeError error;
+};
+/// The blocking migrate call is back. Its error is evidence, not the outcome.
+struct MigrateReturned {
+    std::optional<NativeError> error;
+};
+struct ActionAnswered {
+    std::size_t index = 0;  ///< as given in order::Apply
+    std::optional<NativeError> error;
+};
+struct AbortAnswered {
+    std::optional<NativeError> error;
+};
+/// The source as it is after the migrate call came back.
+struct Inspected {
+    GuestState state = GuestState::unknown;
+    bool job_active = false;
+    std::optional<JobStats> completed;
+};
+struct ConnectionLost {
+    std::string reason;
+};
+/// SIGTERM: leave, the migration goes on.
+struct DetachRequested {};
+/// SIGINT: abort the migration, then leave.
+struct AbortRequested {};
+/// The session's own deadline has come.
+struct Tick {};
+
+}  // namespace event
+
+using Event = std::variant<event::Connected, event::ConnectFailed, event::IterationBegan, event::Lifecycle,
+                           event::JobCompleted, event::Sampled, event::SampleFailed, event::MigrateReturned,
+                           event::ActionAnswered, event::AbortAnswered, event::Inspected, event::ConnectionLost,
+                           event::DetachRequested, event::AbortRequested, event::Tick>;
+
+/// What the session wants done. Each order to libvirt is answered by one event, at any time later or never: a call may
+/// hang in the daemon.
+namespace order {
+
+struct Connect {};  ///< Connected or ConnectFailed
+struct Start {      ///< MigrateReturned, when it is over
+    MigrationRequest request;
+};
+struct TakeSample {  ///< Sampled or SampleFailed
+    Sample::Trigger trigger = Sample::Trigger::interval;
+};
+struct Apply {  ///< ActionAnswered; never an AbortMigration or a Wait
+    std::size_t index = 0;
+    Action action;
+};
+struct Abort {};    ///< AbortAnswered
+struct Inspect {};  ///< Inspected or ConnectionLost
+/// Puts back what the migration changed at a guest that stays at the source. No answer.
+struct Restore {
+    Milliseconds downtime_limit{0};
+};
+struct Note {
+    enum class Level { error, warning, info, debug, trace };
+    Level level = Level::info;
+    std::string text;
+};
+
+}  // namespace order
+
+using Order = std::variant<order::Connect, order::Start, order::TakeSample, order::Apply, order::Abort, order::Inspect,
+                           order::Restore, order::Note>;
+
+}  // namespace vmmi

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/redact.h"
+
+#include <algorithm>
+#include <array>
+
+namespace vmmi {
+namespace {
+
+constexpr std::string_view mask = "***";
+
+bool names_a_secret(std::string_view parameter) {
+    std::string lower(parameter);
+    std::ranges::transform(lower, lower.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    constexpr std::array<std::string_view, 4> words{"pass", "secret", "token", "credential"};
+    return std::ranges::any_of(words, [&](std::string_view word) { return lower.find(word) != std::string::npos; });
+}
+
+}  // namespace
+
+std::string redact_uri(std::string_view uri) {
+    std::string shown;
+    const std::size_t query = std::min(uri.find('?'), uri.size());
+    std::string_view front = uri.substr(0, query);
+
+    if (const std::size_t scheme = front.find("://"); scheme != std::string_view::npos) {
+        const std::size_t begin = scheme + 3;
+        // A password may hold a slash that nobody escaped: the last @ ends the user's part.
+        const std::size_t at = front.rfind('@');
+        if (at != std::string_view::npos && at >= begin) {
+            const std::string_view user = front.substr(begin, at - begin);
+            const std::size_t colon = user.find(':');
+            shown += front.substr(0, begin);
+            shown += user.substr(0, colon);
+            if (colon != std::string_view::npos) shown.append(":").append(mask);
+            front.remove_prefix(at);
+        }
+    }
+    shown += front;
+
+    std::string_view rest = uri.substr(query);
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find_first_of("&;", 1), rest.size());
+        const std::string_view parameter = rest.substr(0, end);
+        const std::size_t equals = parameter.find('=');
+        if (equals != std::string_view::npos && names_a_secret(parameter.substr(0, equals)))
+            shown.append(parameter.substr(0, equals + 1)).append(mask);
+        else
+            shown += parameter;
+        rest.remove_prefix(end);
+    }
+    return shown;
+}
+
+}  // namespace vmmi

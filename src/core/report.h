@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmmi/migration.h"
+#include "vmmi/result.h"
+
+namespace vmmi {
+
+/// One action that was taken, for status and completion.
+struct ActionRecord {
+    Milliseconds at{0};  ///< since the migration was started
+    Action action;
+    std::optional<std::string> refused;  ///< why it did not take effect
+};
+
+/// A status message without its dress. Absent: not known yet, or not any more.
+struct Status {
+    std::string policy;
+    Phase phase = Phase::connecting;
+    Milliseconds elapsed{0};
+    int progress_percent = 0;  ///< never falls; 100 only after success
+    std::optional<Milliseconds> sample_age;
+    int iteration = 0;
+    Bytes total;
+    Bytes remaining;
+    Bytes transferred;
+    BytesPerSecond bandwidth;
+    BytesPerSecond dirty_rate;
+    std::optional<Milliseconds> downtime_limit;
+    std::optional<int> throttle_percent;
+    std::optional<Milliseconds> eta;  ///< absent while it is not converging
+    std::optional<ActionRecord> last_action;
+};
+
+/// A completion message without its dress: the outcome and what the migration did, whatever the outcome.
+struct Outcome {
+    std::optional<Error> error;  ///< absent: success
+    std::string policy;
+    Milliseconds total_time{0};
+    std::optional<Milliseconds> downtime;  ///< measured by libvirt and QEMU; known after success only
+    std::optional<Milliseconds> setup_time;
+    int iterations = 0;
+    Bytes total;
+    Bytes transferred;
+    std::vector<ActionRecord> actions;
+};
+
+}  // namespace vmmi

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/describe.h"
+
+namespace vmmi::engine {
+namespace {
+
+using Level = order::Note::Level;
+
+/// Until QEMU sends memory, and after the call came back, the next change is a fraction of a second away.
+constexpr Milliseconds short_interval{200};
+/// libvirt clears a failed job within about two seconds of its end, and tells completed statistics right after it.
+constexpr Milliseconds patience_for_verdict{10'000};
+constexpr Milliseconds patience_for_statistics{2'000};
+
+Milliseconds between(TimePoint from, TimePoint to) {
+    return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(to - from));
+}
+
+std::string describe(const NativeError& error) {
+    return fmt::format("{} (libvirt error {}, domain {})", error.message, error.code, error.domain);
+}
+
+}  // namespace
+
+Orders Session::begin(TimePoint now) {
+    now_ = now;
+    orders_.clear();
+    orders_.push_back(order::Connect{});
+    return std::move(orders_);
+}
+
+Orders Session::handle(const Event& event, TimePoint now) {
+    now_ = now;
+    orders_.clear();
+    if (stage_ != Stage::finished) std::visit([this](const auto& e) { on(e); }, event);
+    return std::move(orders_);
+}
+
+void Session::on(const event::Connected& event) {
+    guest_ = event.guest;
+    original_downtime_limit_ = downtime_limit_ = event.downtime_limit;
+    if (event.job.type == JobStats::Type::active) {
+        const bool migrating = event.job.operation == JobStats::Operation::outgoing_migration;
+        return finish_failed(ErrorCode::operation_failed, "another job is running",
+                             fmt::format("guest {} has {} in progress; wait for its end, or abort it, and try again",
+                                         guest_.name, migrating ? "another migration" : "another job"));
+    }
+    if (event.state != GuestState::running && event.state != GuestState::paused) {
+        return finish_failed(ErrorCode::operation_failed, "guest is not running",
+                             fmt::format("guest {} is {}; only a running or paused guest can be migrated", guest_.name,
+                                         to_string(event.state)));
+    }
+    const MigrationRequest request = policy_.plan(guest_);
+    if (request.downtime_limit) downtime_limit_ = request.downtime_limit;
+    stage_ = Stage::migrating;
+    set_phase(Phase::starting);
+    started_ = now_;
+    deadline_ = now_ + short_interval;
+    orders_.push_back(order::Start{request});
+}
+
+void Session::on(const event::ConnectFailed& event) {
+    finish(event.error);
+}
+
+void Session::on(const event::IterationBegan& event) {
+    if (stage_ != Stage::migrating) return;
+    note(Level::debug, fmt::format("iteration {} began", event.iteration));
+    take_sample(Sample::Trigger::iteration);
+}
+
+void Session::on(const event::Lifecycle& event) {
+    using Kind = event::Lifecycle::Kind;
+    if (stage_ == Stage::connecting) return;
+    switch (event.kind) {
+        case Kind::paused_for_switchover:
+            return set_phase(Phase::switchover);
+        case Kind::postcopy_began:
+            return set_phase(Phase::postcopy);
+        case Kind::postcopy_failed:
+            return set_phase(Phase::postcopy_failed);
+        case Kind::resumed:
+            return set_phase(Phase::precopy);
+        case Kind::migrated:
+        case Kind::powered_off:
+        case Kind::destroyed:
+        case Kind::crashed:
+            evidence_.stopped = event.kind;
+            return conclude();
+    }
+}
+
+void Session::on(const event::JobCompleted& event) {
+    if (stage_ == Stage::connecting || event.stats.operation != JobStats::Operation::outgoing_migration) return;
+    evidence_.completed = event.stats;
+    conclude();
+}
+
+void Session::on(const event::Sampled& event) {
+    sampling_ = false;
+    if (stage_ != Stage::migrating) return;
+    switch (event.state) {
+        case GuestState::postcopy:
+            set_phase(Phase::postcopy);
+            break;
+        case GuestState::postcopy_failed:
+            set_phase(Phase::postcopy_failed);
+            break;
+        case GuestState::paused_for_migration:
+            set_phase(Phase::switchover);
+            break;
+        default:
+            if (event.stats.migrating()) set_phase(Phase::precopy);
+    }
+    if (event.stats.migrating()) {
+        stats_ = event.stats;
+        sampled_ = now_;
+        progress_.update(stats_);
+        if (stats_.memory_total.count > 0) ask_policy(event.trigger);
+    }
+    // An iteration that was announced while the answer was under way has not been looked at.
+    if (std::exchange(sample_iteration_, false)) take_sample(Sample::Trigger::iteration);
+}
+
+void Session::on(const event::SampleFailed& event) {
+    sampling_ = false;
+    note(Level::debug, "no statistics: " + describe(event.error));
+}
+
+void Session::on(const event::MigrateReturned& event) {
+    note(Level::debug,
+         event.error ? "the migrate call failed: " + describe(*event.error) : "the migrate call succeeded");
+    evidence_.call = event;
+    returned_ = now_;
+    stage_ = Stage::ending;
+    deadline_ = now_ + short_interval;
+    orders_.push_back(order::Inspect{});
+}
+
+void Session::on(const event::ActionAnswered& event) {
+    if (!event.error || event.index >= actions_.size()) return;
+    ActionRecord& record = actions_[event.index];
+    record.refused = describe(*event.error);
+    note(Level::warning, fmt::format("libvirt refused {}: {}", vmmi::describe(record.action), *record.refused));
+}
+
+void Session::on(const event::AbortAnswered& event) {
+    abort_pending_ = false;
+    if (!event.error) return note(Level::info, "libvirt accepted the abort");
+    // Before the job began there is nothing to abort yet, and after its end nothing any more: Tick tries again as long
+    // as the migrate call has not come back.
+    note(Level::debug, "libvirt refused the abort: " + describe(*event.error));
+    deadline_ = now_ + short_interval;
+}
+
+void Session::on(const event::Inspected& event) {
+    if (stage_ != Stage::ending) return;
+    evidence_.source = event;
+    if (event.completed) evidence_.completed = event.completed;
+    conclude();
+}
+
+void Session::on(const event::ConnectionLost& event) {
+    const char* guest = stage_ == Stage::connecting
+                            ? "nothing was started"
+                            : "a migration that had begun goes on in the daemon, without supervision";
+    finish_failed(ErrorCode::libvirt_disconnected, "connection to libvirt lost",
+                  fmt::format("{}; {}", event.reason, guest));
+}
+
+void Session::on(const event::DetachRequested&) {
+    if (stage_ == Stage::connecting)
+        return finish_failed(ErrorCode::detached, "detached", "told to leave before the migration was started");
+    finish_failed(ErrorCode::detached, "detached",
+                  fmt::format("told to leave in phase {}; the migration of {} goes on in libvirt, without supervision",
+                              to_string(phase_), guest_.name));
+}
+
+void Session::on(const event::AbortRequested&) {
+    if (stage_ == Stage::connecting)
+        return finish_failed(ErrorCode::migration_aborted, "migration aborted",
+                             "told to abort before the migration was started");
+    request_abort("told to abort by a signal");
+}
+
+void Session::on(const event::Tick&) {
+    if (stage_ == Stage::migrating) {
+        if (evidence_.abort_requested && !abort_pending_) {
+            abort_pending_ = true;
+            orders_.push_back(order::Abort{});
+        }
+        take_sample(Sample::Trigger::interval);
+        const bool quick = evidence_.abort_requested || stats_.memory_total.count == 0;
+        deadline_ = now_ + (quick ? std::min(short_interval, options_.sample_interval) : options_.sample_interval);
+    } else if (stage_ == Stage::ending) {
+        conclude();
+        if (stage_ == Stage::finished) return;
+        orders_.push_back(order::Inspect{});
+        deadline_ = now_ + short_interval;
+    }
+}
+
+/// At most one question is under way: while the guest is paused for the last pass, the answer takes as long as the
+/// pass.
+void Session::take_sample(Sample::Trigger trigger) {
+    if (sampling_) {
+        sample_iteration_ = sample_iteration_ || trigger == Sample::Trigger::iteration;
+        return;
+    }
+    sampling_ = true;
+    orders_.push_back(order::TakeSample{trigger});
+}
+
+void Session::ask_policy(Sample::Trigger trigger) {
+    // After an abort was asked for, or once the last pass or post-copy runs, no pre-copy knob helps any more.
+    if (evidence_.abort_requested || phase_ != Phase::precopy) return;
+    Sample sample;
+    sample.trigger = trigger;
+    sample.phase = phase_;
+    sample.elapsed = stats_.elapsed;
+    sample.iteration = stats_.iteration;
+    sample.total = stats_.memory_total;
+    sample.remaining = stats_.memory_remaining;
+    sample.transferred = stats_.memory_transferred;
+    sample.bandwidth = stats_.bandwidth;
+    sample.dirty_rate = stats_.dirty_rate;
+    sample.expected_downtime = stats_.downtime.value_or(Milliseconds(0));
+    sample.downtime_limit = downtime_limit_.value_or(Milliseconds(0));
+    sample.throttle_percent = stats_.throttle_percent;
+    for (Action& action : policy_.decide(sample)) {
+        if (evidence_.abort_requested) break;
+        carry_out(std::move(action));
+    }
+}
+
+void Session::carry_out(Action action) {
+    note(Level::info, fmt::format("{}: {}", vmmi::describe(action), action.reason));
+    const std::size_t index = actions_.size();
+    actions_.push_back({elapsed(), action, std::nullopt});
+    if (std::holds_alternative<Wait>(action.what)) return;
+    if (std::holds_alternative<AbortMigration>(action.what)) return request_abort(action.reason);
+    if (const auto* set = std::get_if<SetDowntimeLimit>(&action.what)) downtime_limit_ = set->limit;
+    orders_.push_back(order::Apply{index, std::move(action)});
+}
+
+void Session::request_abort(std::string reason) {
+    if (evidence_.abort_requested) return;
+    note(Level::info, "abort: " + reason);
+    evidence_.abort_requested = true;
+    abort_reason_ = std::move(reason);
+    if (stage_ != Stage::migrating) return;
+    abort_pending_ = true;
+    orders_.push_back(order::Abort{});
+}
+
+void Session::conclude() {
+    if (stage_ != Stage::ending) return;
+    const Milliseconds waited = between(*returned_, now_);
+    switch (decide(evidence_)) {
+        case Verdict::completed:
+            // The real downtime comes with the completed statistics; a success is not held up for it for long.
+            if (!evidence_.completed && waited < patience_for_statistics) return;
+            return finish(std::nullopt);
+        case Verdict::aborted:
+            return finish_failed(ErrorCode::migration_aborted, "migration aborted",
+                                 fmt::format("{}; guest {} is {} at the source",
+                                             evidence_.abort_requested ? abort_reason_ : what_the_call_said(),
+                                             guest_.name, to_string(evidence_.source->state)));
+        case Verdict::failed:
+            return finish_failed(ErrorCode::migration_failed, "migration failed",
+                                 fmt::format("{}; guest {} is {} at the source", what_the_call_said(), guest_.name,
+                                             to_string(evidence_.source->state)));
+        case Verdict::vm_disappeared:
+            return finish_failed(ErrorCode::vm_disappeared, "vm disappeared",
+                                 fmt::format("guest {} stopped at the source while it was being migrated: {}",
+                                             guest_.name, what_the_call_said()));
+        case Verdict::undecided:
+            if (waited < patience_for_verdict) return;
+            if (!evidence_.call->error) return finish(std::nullopt);
+            return finish_failed(
+                ErrorCode::migration_failed, "migration failed",
+                what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
+    }
+}
+
+void Session::finish(std::optional<Error> error) {
+    const bool stays = stage_ == Stage::ending && error;
+    if (stays && original_downtime_limit_ && downtime_limit_ != original_downtime_limit_)
+        orders_.push_back(order::Restore{*original_downtime_limit_});
+    if (!error) progress_.complete();
+
+    const JobStats& last = evidence_.completed ? *evidence_.completed : stats_;
+    Outcome outcome;
+    outcome.error = std::move(error);
+    outcome.policy = options_.policy_name;
+    outcome.total_time = elapsed();
+    if (evidence_.completed) outcome.downtime = evidence_.completed->downtime;
+    outcome.setup_time = last.setup_time;
+    outcome.iterations = std::max(last.iteration, stats_.iteration);
+    outcome.total = last.memory_total;
+    outcome.transferred = last.data_transferred;
+    outcome.actions = actions_;
+    outcome_ = std::move(outcome);
+    stage_ = Stage::finished;
+    phase_ = Phase::ended;
+    deadline_.reset();
+}
+
+void Session::finish_failed(ErrorCode code, std::string message, std::string details) {
+    finish(Error{code, std::move(message), std::move(details)});
+}
+
+std::string Session::what_the_call_said() const {
+    if (!evidence_.call || !evidence_.call->error) return "the migrate call reported success";
+    return "libvirt said: " + describe(*evidence_.call->error);
+}
+
+void Session::set_phase(Phase phase) {
+    if (phase == phase_) return;
+    note(Level::info, fmt::format("phase {}", to_string(phase)));
+    phase_ = phase;
+}
+
+void Session::note(Level level, std::string text) {
+    orders_.push_back(order::Note{level, std::move(text)});
+}
+
+Milliseconds Session::elapsed() const {
+    return started_ ? between(*started_, now_) : Milliseconds(0);
+}
+
+Status Session::status(TimePoint now) const {
+    Status status;
+    status.policy = options_.policy_name;
+    status.phase = phase_;
+    if (started_) status.elapsed = between(*started_, now);
+    status.progress_percent = progress_.percent();
+    if (sampled_) status.sample_age = between(*sampled_, now);
+    status.iteration = stats_.iteration;
+    status.total = stats_.memory_total;
+    status.remaining = stats_.memory_remaining;
+    status.transferred = stats_.data_transferred;
+    status.bandwidth = stats_.bandwidth;
+    status.dirty_rate = stats_.dirty_rate;
+    status.downtime_limit = downtime_limit_;
+    status.throttle_percent = stats_.throttle_percent;
+    status.eta = progress_.eta();
+    if (!actions_.empty()) status.last_action = actions_.back();
+    return status;
+}
+
+}  // namespace vmmi::engine

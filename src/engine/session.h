@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/event.h"
+#include "core/report.h"
+#include "engine/progress.h"
+#include "engine/verdict.h"
+#include "vmmi/policy.h"
+
+namespace vmmi::engine {
+
+using Orders = std::vector<Order>;
+
+/// One migration, from the connection to the outcome: a passive state machine.
+///
+/// It is told events with the time at which they came, and answers with orders; it makes no call, reads no clock and
+/// knows no thread. Its owner carries the orders out, in order, and tells it Tick when `deadline` has come. What is
+/// decided here and nowhere else: which phase it is, when the policy is asked, which of its actions are safe, and what
+/// ended the migration.
+class Session {
+  public:
+    struct Options {
+        std::string policy_name;
+        /// Between two looks at a running migration. Iterations are announced by libvirt, so this serves budgets,
+        /// status messages and takes the place of events that got lost.
+        Milliseconds sample_interval{1000};
+    };
+
+    /// The policy outlives the session.
+    Session(Policy& policy, Options options) : policy_(policy), options_(std::move(options)) {}
+
+    Orders begin(TimePoint now);
+    Orders handle(const Event& event, TimePoint now);
+
+    /// When to tell Tick, if nothing else happens before.
+    std::optional<TimePoint> deadline() const { return deadline_; }
+    Status status(TimePoint now) const;
+    /// Set once, at the end; the session gives no order after it.
+    const std::optional<Outcome>& outcome() const { return outcome_; }
+
+  private:
+    enum class Stage { connecting, migrating, ending, finished };
+
+    void on(const event::Connected& event);
+    void on(const event::ConnectFailed& event);
+    void on(const event::IterationBegan& event);
+    void on(const event::Lifecycle& event);
+    void on(const event::JobCompleted& event);
+    void on(const event::Sampled& event);
+    void on(const event::SampleFailed& event);
+    void on(const event::MigrateReturned& event);
+    void on(const event::ActionAnswered& event);
+    void on(const event::AbortAnswered& event);
+    void on(const event::Inspected& event);
+    void on(const event::ConnectionLost& event);
+    void on(const event::DetachRequested& event);
+    void on(const event::AbortRequested& event);
+    void on(const event::Tick& event);
+
+    void take_sample(Sample::Trigger trigger);
+    void ask_policy(Sample::Trigger trigger);
+    void carry_out(Action action);
+    void request_abort(std::string reason);
+    void conclude();
+    void finish(std::optional<Error> error);
+    void finish_failed(ErrorCode code, std::string message, std::string details);
+    std::string what_the_call_said() const;
+    void set_phase(Phase phase);
+    void note(order::Note::Level level, std::string text);
+    Milliseconds elapsed() const;
+
+    Policy& policy_;
+    Options options_;
+    Orders orders_;  ///< gathered while one event is handled
+    TimePoint now_;  ///< when that event came
+    Stage stage_ = Stage::connecting;
+    Phase phase_ = Phase::connecting;
+    std::optional<TimePoint> deadline_;
+
+    Guest guest_;
+    std::optional<TimePoint> started_;
+    std::optional<Milliseconds> original_downtime_limit_;
+    std::optional<Milliseconds> downtime_limit_;
+    Evidence evidence_;
+    std::optional<TimePoint> returned_;  ///< the migrate call
+
+    JobStats stats_;
+    std::optional<TimePoint> sampled_;
+    bool sampling_ = false;          ///< an answer is awaited
+    bool sample_iteration_ = false;  ///< the next sample belongs to an iteration's start
+    Progress progress_;
+
+    std::string abort_reason_;
+    bool abort_pending_ = false;  ///< an answer is awaited
+
+    std::vector<ActionRecord> actions_;
+    std::optional<Outcome> outcome_;
+};
+
+}  // namespace vmmi::engine

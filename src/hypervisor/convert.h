@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <libvirt/libvirt.h>
+
+#include <optional>
+
+#include "core/event.h"
+#include "core/job.h"
+#include "hypervisor/typed_params.h"
+
+namespace vmmi::hypervisor {
+
+/// libvirt's mixture of units and numbers, turned into this project's at the border.
+JobStats job_stats(int type, ParamsView params);
+GuestState guest_state(int state, int reason);
+/// Nothing where a lifecycle event says nothing about a migration at its source.
+std::optional<event::Lifecycle::Kind> lifecycle_kind(int event, int detail);
+
+/// Flags of virDomainMigrateToURI3, and its parameters apart from the URIs.
+unsigned int migrate_flags(const MigrationRequest& request);
+void add_parameters(TypedParams& params, const MigrationRequest& request);
+/// virDomainMigrateSetMaxSpeed takes MiB/s and has no word for "unlimited" but its largest number.
+unsigned long max_speed(BytesPerSecond limit);
+
+}  // namespace vmmi::hypervisor

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/event_thread.h"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+namespace vmmi::hypervisor {
+
+EventThread::EventThread() {
+    // libvirt prints errors to standard error unless somebody else takes them.
+    virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
+    virInitialize();
+    virEventRegisterDefaultImpl();
+    thread_ = std::thread([this] {
+        while (!stopping_) virEventRunDefaultImpl();
+    });
+}
+
+EventThread::~EventThread() {
+    stopping_ = true;
+    // Anything that changes the set of timers makes the loop turn once.
+    virEventAddTimeout(
+        0, [](int, void*) {}, nullptr, nullptr);
+    thread_.join();
+}
+
+}  // namespace vmmi::hypervisor

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/source_host.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "core/overloaded.h"
+#include "core/redact.h"
+#include "hypervisor/convert.h"
+#include "hypervisor/credentials.h"
+#include "hypervisor/typed_params.h"
+
+namespace vmmi::hypervisor {
+namespace {
+
+constexpr int keepalive_interval_seconds = 5;
+constexpr unsigned int keepalive_count = 5;
+
+using Post = SourceHost::Post;
+
+std::optional<NativeError> error_unless(bool succeeded) {
+    if (succeeded) return std::nullopt;
+    return last_error();
+}
+
+GuestState state_of(virDomainPtr domain) {
+    int state = 0;
+    int reason = 0;
+    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+        return virGetLastError() != nullptr && virGetLastError()->code == VIR_ERR_NO_DOMAIN ? GuestState::absent
+                                                                                            : GuestState::unknown;
+    return guest_state(state, reason);
+}
+
+std::optional<JobStats> stats_of(virDomainPtr domain, unsigned int flags) {
+    int type = 0;
+    TypedParams params;
+    if (virDomainGetJobStats(domain, &type, params.list(), params.count(), flags) < 0) return std::nullopt;
+    return job_stats(type, params.view());
+}
+
+std::string uuid_of(virDomainPtr domain) {
+    std::array<char, VIR_UUID_STRING_BUFLEN> text{};
+    return virDomainGetUUIDString(domain, text.data()) < 0 ? std::string() : std::string(text.data());
+}
+
+/// What a callback needs; libvirt owns it until it calls `forget`.
+struct Subscription {
+    Post post;
+    std::string uuid;
+};
+
+void forget(void* opaque) noexcept {
+    delete static_cast<Subscription*>(opaque);
+}
+
+const Subscription* concerned(virDomainPtr domain, void* opaque) {
+    const auto* subscription = static_cast<const Subscription*>(opaque);
+    return uuid_of(domain) == subscription->uuid ? subscription : nullptr;
+}
+
+int on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* opaque) noexcept {
+    const std::optional<event::Lifecycle::Kind> kind = lifecycle_kind(event, detail);
+    const Subscription* subscription = concerned(domain, opaque);
+    if (kind && subscription != nullptr) subscription->post(event::Lifecycle{*kind});
+    return 0;
+}
+
+void on_iteration(virConnectPtr, virDomainPtr domain, int iteration, void* opaque) noexcept {
+    if (const Subscription* subscription = concerned(domain, opaque))
+        subscription->post(event::IterationBegan{iteration});
+}
+
+void on_job_completed(virConnectPtr, virDomainPtr domain, virTypedParameterPtr list, int count, void* opaque) noexcept {
+    if (const Subscription* subscription = concerned(domain, opaque))
+        subscription->post(event::JobCompleted{job_stats(VIR_DOMAIN_JOB_COMPLETED, {list, count})});
+}
+
+void on_close(virConnectPtr, int reason, void* opaque) noexcept {
+    const char* word = "error";
+    if (reason == VIR_CONNECT_CLOSE_REASON_EOF) word = "the daemon closed it";
+    if (reason == VIR_CONNECT_CLOSE_REASON_KEEPALIVE) word = "the daemon does not answer";
+    static_cast<const Subscription*>(opaque)->post(event::ConnectionLost{word});
+}
+
+}  // namespace
+
+SourceHost::SourceHost(Target target, Post post) : target_(std::move(target)), post_(std::move(post)) {}
+
+void SourceHost::execute(const Order& order) {
+    std::visit(Overloaded{
+                   [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
+                   [this](const order::Start& o) { calling_.submit([this, o] { start(o.request); }); },
+                   [this](const order::TakeSample& o) { looking_.submit([this, o] { take_sample(o.trigger); }); },
+                   [this](const order::Inspect&) { looking_.submit([this] { inspect(); }); },
+                   [this](const order::Apply& o) { steering_lane_.submit([this, o] { apply(o); }); },
+                   [this](const order::Abort&) { steering_lane_.submit([this] { abort(); }); },
+                   [this](const order::Restore& o) { steering_lane_.submit([this, o] { restore(o.downtime_limit); }); },
+                   [](const order::Note&) {},
+               },
+               order);
+}
+
+bool SourceHost::close(std::chrono::milliseconds patience) {
+    if (!steering_lane_.idle_within(patience) || !looking_.idle_within(patience)) return false;
+    calling_.submit([this] { disconnect(); });
+    return calling_.idle_within(patience);
+}
+
+void SourceHost::disconnect() {
+    // Every subscription holds a reference that would keep the connection open.
+    for (const int id : subscriptions_) virConnectDomainEventDeregisterAny(connection_.get(), id);
+    if (connection_) virConnectUnregisterCloseCallback(connection_.get(), on_close);
+    steering_.reset();
+    domain_.reset();
+    connection_.reset();
+}
+
+void SourceHost::connect() {
+    Result<Connection> connection = open_connection(target_.connection, target_.credentials);
+    if (!connection) return post_(event::ConnectFailed{connection.error()});
+    connection_ = std::move(*connection);
+    // Not every driver has it; without it, a daemon that hangs is noticed later.
+    virConnectSetKeepAlive(connection_.get(), keepalive_interval_seconds, keepalive_count);
+
+    domain_.reset(virDomainLookupByUUIDString(connection_.get(), target_.vm.c_str()));
+    if (!domain_) domain_.reset(virDomainLookupByName(connection_.get(), target_.vm.c_str()));
+    if (!domain_) {
+        const NativeError error = last_error();
+        return post_(event::ConnectFailed{
+            {ErrorCode::vm_unknown, "vm unknown",
+             fmt::format("no guest with UUID or name {} at {}: {} (libvirt error {}, domain {})", target_.vm,
+                         redact_uri(target_.connection), error.message, error.code, error.domain)}});
+    }
+    uuid_ = uuid_of(domain_.get());
+    subscribe();
+
+    event::Connected connected;
+    connected.state = state_of(domain_.get());
+    connected.job = stats_of(domain_.get(), 0).value_or(JobStats{});
+    virDomainInfo info{};
+    if (virDomainGetInfo(domain_.get(), &info) == 0) connected.guest.memory = {std::uint64_t{info.memory} << 10};
+    connected.guest.name = virDomainGetName(domain_.get());
+    connected.guest.uuid = uuid_;
+    connected.guest.paused = connected.state == GuestState::paused;
+    connected.guest.persistent = virDomainIsPersistent(domain_.get()) == 1;
+    unsigned long long limit = 0;
+    if (virDomainMigrateGetMaxDowntime(domain_.get(), &limit, 0) == 0)
+        connected.downtime_limit = Milliseconds(static_cast<std::int64_t>(limit));
+    post_(std::move(connected));
+}
+
+void SourceHost::subscribe() {
+    // All domains, told apart by UUID: a subscription to one domain would end with the domain, before its last event.
+    const auto add = [this](int id, virConnectDomainEventGenericCallback callback) {
+        auto subscription = std::make_unique<Subscription>(Subscription{post_, uuid_});
+        const int handle =
+            virConnectDomainEventRegisterAny(connection_.get(), nullptr, id, callback, subscription.get(), forget);
+        if (handle < 0) return;
+        static_cast<void>(subscription.release());
+        subscriptions_.push_back(handle);
+    };
+    add(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
+    add(VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_CALLBACK(on_iteration));
+    add(VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed));
+    auto subscription = std::make_unique<Subscription>(Subscription{post_, uuid_});
+    if (virConnectRegisterCloseCallback(connection_.get(), on_close, subscription.get(), forget) == 0)
+        static_cast<void>(subscription.release());
+}
+
+void SourceHost::start(const MigrationRequest& request) {
+    if (request.downtime_limit) {
+        const auto limit = static_cast<unsigned long long>(request.downtime_limit->count());
+        if (virDomainMigrateSetMaxDowntime(domain_.get(), limit, 0) < 0)
+            return post_(event::MigrateReturned{last_error()});
+    }
+    TypedParams params;
+    params.add(VIR_MIGRATE_PARAM_URI, target_.migration_uri);
+    add_parameters(params, request);
+    const int answer = virDomainMigrateToURI3(domain_.get(), target_.destination_uri.c_str(), params.data(),
+                                              params.size(), migrate_flags(request));
+    post_(event::MigrateReturned{error_unless(answer == 0)});
+}
+
+void SourceHost::take_sample(Sample::Trigger trigger) {
+    event::Sampled sampled;
+    sampled.trigger = trigger;
+    sampled.state = state_of(domain_.get());
+    std::optional<JobStats> stats = stats_of(domain_.get(), 0);
+    if (!stats) return post_(event::SampleFailed{last_error()});
+    sampled.stats = *stats;
+    post_(std::move(sampled));
+}
+
+void SourceHost::inspect() {
+    event::Inspected inspected;
+    const Domain domain(virDomainLookupByUUIDString(connection_.get(), uuid_.c_str()));
+    if (!domain) {
+        const NativeError error = last_error();
+        if (error.code != VIR_ERR_NO_DOMAIN) return post_(event::ConnectionLost{error.message});
+        inspected.state = GuestState::absent;
+        return post_(inspected);
+    }
+    inspected.state = state_of(domain.get());
+    // A job that failed is shown for a moment until libvirt has cleaned up after it.
+    const std::optional<JobStats> job = stats_of(domain.get(), 0);
+    inspected.job_active = job && job->type != JobStats::Type::none;
+    const std::optional<JobStats> completed =
+        stats_of(domain.get(), VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED);
+    if (completed && completed->type == JobStats::Type::completed &&
+        completed->operation == JobStats::Operation::outgoing_migration)
+        inspected.completed = completed;
+    post_(std::move(inspected));
+}
+
+Domain SourceHost::steered() {
+    if (!steering_) {
+        Result<Connection> connection = open_connection(target_.connection, target_.credentials);
+        if (!connection) return nullptr;
+        steering_ = std::move(*connection);
+        virConnectSetKeepAlive(steering_.get(), keepalive_interval_seconds, keepalive_count);
+    }
+    return Domain(virDomainLookupByUUIDString(steering_.get(), uuid_.c_str()));
+}
+
+void SourceHost::apply(const order::Apply& order) {
+    const Domain domain = steered();
+    const int answer =
+        !domain ? -1
+                : std::visit(Overloaded{
+                                 [&](const SetDowntimeLimit& action) {
+                                     return virDomainMigrateSetMaxDowntime(
+                                         domain.get(), static_cast<unsigned long long>(action.limit.count()), 0);
+                                 },
+                                 [&](const SetBandwidth& action) {
+                                     return virDomainMigrateSetMaxSpeed(domain.get(), max_speed(action.limit), 0);
+                                 },
+                                 [&](const StartPostCopy&) { return virDomainMigrateStartPostCopy(domain.get(), 0); },
+                                 [&](const AbortMigration&) { return virDomainAbortJob(domain.get()); },
+                                 [](const Wait&) { return 0; },
+                             },
+                             order.action.what);
+    post_(event::ActionAnswered{order.index, error_unless(answer == 0)});
+}
+
+void SourceHost::abort() {
+    const Domain domain = steered();
+    post_(event::AbortAnswered{error_unless(domain && virDomainAbortJob(domain.get()) == 0)});
+}
+
+void SourceHost::restore(Milliseconds downtime_limit) {
+    if (const Domain domain = steered())
+        virDomainMigrateSetMaxDowntime(domain.get(), static_cast<unsigned long long>(downtime_limit.count()), 0);
+}
+
+}  // namespace vmmi::hypervisor

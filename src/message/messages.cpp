@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "message/messages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/describe.h"
+#include "core/overloaded.h"
+#include "core/redact.h"
+#include "message/json.h"
+
+namespace vmmi::message {
+namespace {
+
+/// Version 0.4 changed nothing in the configuration message, so both are read alike.
+constexpr std::array<std::string_view, 2> readable_versions{"0.3.0", "0.4.1"};
+
+Error malformed(std::string details) {
+    return {ErrorCode::malformed_configuration, "malformed configuration", std::move(details)};
+}
+
+std::string show(const Value* value) {
+    return value == nullptr ? "nothing" : describe(*value);
+}
+
+template <typename T>
+Value or_null(const std::optional<T>& value) {
+    return value ? Value(static_cast<std::int64_t>(*value)) : Value();
+}
+template <>
+Value or_null(const std::optional<Milliseconds>& value) {
+    return value ? Value(std::int64_t{value->count()}) : Value();
+}
+
+Value milliseconds(Milliseconds duration) {
+    return std::int64_t{duration.count()};
+}
+
+Value action_record(const ActionRecord& record) {
+    Object object;
+    object.set("atMs", milliseconds(record.at));
+    std::visit(Overloaded{
+                   [&](const SetDowntimeLimit& action) {
+                       object.set("action", "setDowntime");
+                       object.set("downtimeLimitMs", milliseconds(action.limit));
+                   },
+                   [&](const SetBandwidth& action) {
+                       object.set("action", "setBandwidth");
+                       object.set("bandwidthBytesPerSecond", action.limit.count);
+                   },
+                   [&](const StartPostCopy&) { object.set("action", "postcopy"); },
+                   [&](const AbortMigration&) { object.set("action", "abort"); },
+                   [&](const Wait&) { object.set("action", "wait"); },
+               },
+               record.action.what);
+    object.set("reason", record.action.reason);
+    if (record.refused) object.set("refused", *record.refused);
+    return object;
+}
+
+std::string envelope(std::string type, std::uint64_t timestamp, Object body) {
+    Object message;
+    message.set("vmmiVersion", interface_version);
+    message.set("contentType", type);
+    message.set("timestamp", timestamp);
+    message.set(std::move(type), std::move(body));
+    return to_json(message);
+}
+
+/// A configuration can be used again as it is: keys that are absent stay absent.
+Value without_nulls(const Object& object) {
+    Object kept;
+    for (const Member& member : object.members()) {
+        if (member.value.is_null()) continue;
+        const Object* inner = member.value.get_if<Object>();
+        Value value = inner != nullptr ? without_nulls(*inner) : member.value;
+        if (inner != nullptr && value == Value(Object{})) continue;
+        kept.set(member.name, std::move(value));
+    }
+    return kept;
+}
+
+}  // namespace
+
+Result<Object> read_configuration(std::string_view text) {
+    Result<Object> message = parse_json(text);
+    if (!message) return message;
+
+    const Value* version = message->find("vmmiVersion");
+    const std::string* version_text = version == nullptr ? nullptr : version->get_if<std::string>();
+    if (version_text == nullptr || std::ranges::find(readable_versions, *version_text) == readable_versions.end()) {
+        return fail(malformed(
+            fmt::format("vmmiVersion: expected \"{}\" (or \"0.3.0\"), got {}", interface_version, show(version))));
+    }
+    const Value* type = message->find("contentType");
+    if (type == nullptr || *type != Value("configuration"))
+        return fail(malformed(fmt::format("contentType: expected \"configuration\", got {}", show(type))));
+
+    const Value* body = message->find("configuration");
+    const Object* object = body == nullptr ? nullptr : body->get_if<Object>();
+    if (object == nullptr) return fail(malformed(fmt::format("configuration: expected an object, got {}", show(body))));
+    for (const Member& member : message->members()) {
+        constexpr std::array<std::string_view, 4> known{"vmmiVersion", "contentType", "timestamp", "configuration"};
+        if (std::ranges::find(known, member.name) == known.end())
+            return fail(malformed(fmt::format("unknown key {} beside \"configuration\"; settings belong inside of it",
+                                              quote(member.name))));
+    }
+    return *object;
+}
+
+std::string status_message(const Status& status, std::uint64_t timestamp) {
+    Object body;
+    body.set("policy", status.policy);
+    body.set("phase", to_string(status.phase));
+    body.set("elapsedMs", milliseconds(status.elapsed));
+    body.set("progressPercent", status.progress_percent);
+    body.set("sampleAgeMs", or_null(status.sample_age));
+    body.set("iteration", status.iteration);
+    body.set("totalBytes", status.total.count);
+    body.set("remainingBytes", status.remaining.count);
+    body.set("transferredBytes", status.transferred.count);
+    body.set("bandwidthBytesPerSecond", status.bandwidth.count);
+    body.set("dirtyRateBytesPerSecond", status.dirty_rate.count);
+    body.set("downtimeLimitMs", or_null(status.downtime_limit));
+    body.set("throttlePercent", or_null(status.throttle_percent));
+    body.set("etaMs", or_null(status.eta));
+    body.set("lastAction", status.last_action ? action_record(*status.last_action) : Value());
+    return envelope("status", timestamp, std::move(body));
+}
+
+std::string completion_message(const Outcome& outcome, std::uint64_t timestamp) {
+    Object result;
+    if (outcome.error) {
+        result.set("code", static_cast<int>(outcome.error->code));
+        result.set("message", outcome.error->message);
+        result.set("details", outcome.error->details);
+    }
+    result.set("policy", outcome.policy);
+    result.set("totalTimeMs", milliseconds(outcome.total_time));
+    result.set("downtimeMs", or_null(outcome.downtime));
+    result.set("setupTimeMs", or_null(outcome.setup_time));
+    result.set("iterations", outcome.iterations);
+    result.set("totalBytes", outcome.total.count);
+    result.set("transferredBytes", outcome.transferred.count);
+    List actions;
+    for (const ActionRecord& record : outcome.actions) actions.push_back(action_record(record));
+    result.set("actions", std::move(actions));
+
+    const char* word = outcome.error ? "error" : "success";
+    Object body;
+    body.set("result", word);
+    body.set(word, std::move(result));
+    return envelope("completion", timestamp, std::move(body));
+}
+
+std::string configuration_message(const Configuration& configuration) {
+    Object body = configuration.settings.values();
+    body.set("connection", redact_uri(configuration.connection));
+    Object message;
+    message.set("vmmiVersion", interface_version);
+    message.set("contentType", "configuration");
+    message.set("configuration", without_nulls(body));
+    return to_pretty_json(message);
+}
+
+}  // namespace vmmi::message

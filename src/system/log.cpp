@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "system/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/syslog_sink.h>
+#include <spdlog/sinks/systemd_sink.h>
+#include <sys/stat.h>
+
+namespace vmmi::system {
+namespace {
+
+using Sink_ = std::shared_ptr<spdlog::sinks::sink>;
+
+Sink_ make_sink(const Configuration& configuration, const std::string& ident) {
+    switch (configuration.log_target) {
+        case LogTarget::file:
+            return std::make_shared<spdlog::sinks::basic_file_sink_st>(configuration.log_file_path);
+        case LogTarget::syslog:
+            return std::make_shared<spdlog::sinks::syslog_sink_st>(ident, LOG_PID, LOG_DAEMON, false);
+        case LogTarget::journal:
+            return std::make_shared<spdlog::sinks::systemd_sink_st>(ident);
+        case LogTarget::none:
+            break;
+    }
+    return nullptr;
+}
+
+spdlog::level::level_enum threshold(int verbose) {
+    switch (verbose) {
+        case 0:
+            return spdlog::level::off;
+        case 1:
+            return spdlog::level::info;
+        case 2:
+            return spdlog::level::debug;
+        default:
+            return spdlog::level::trace;
+    }
+}
+
+spdlog::level::level_enum level_of(Log::Level level) {
+    switch (level) {
+        case Log::Level::error:
+            return spdlog::level::err;
+        case Log::Level::warning:
+            return spdlog::level::warn;
+        case Log::Level::info:
+            return spdlog::level::info;
+        case Log::Level::debug:
+            return spdlog::level::debug;
+        case Log::Level::trace:
+            return spdlog::level::trace;
+    }
+    return spdlog::level::info;
+}
+
+std::string one_line(std::string_view text) {
+    std::string line;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f)
+            line += fmt::format("\\x{:02x}", byte);
+        else
+            line += c;
+    }
+    return line;
+}
+
+}  // namespace
+
+struct Log::Sink {
+    spdlog::logger logger;
+};
+
+Log::Log() = default;
+Log::Log(Log&&) noexcept = default;
+Log& Log::operator=(Log&&) noexcept = default;
+Log::~Log() = default;
+
+Result<Log> Log::open(const Configuration& configuration, const std::string& plugin) {
+    Log log;
+    if (configuration.log_target == LogTarget::none || configuration.verbose == 0) return log;
+    if (configuration.log_target == LogTarget::file) {
+        // A FIFO would block for ever, and a device is no log.
+        struct stat info {};
+        if (::stat(configuration.log_file_path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+            return fail(
+                ErrorCode::bad_file_path, "bad log file",
+                fmt::format("configuration.logFilePath: {} is not a regular file", configuration.log_file_path));
+        }
+    }
+    try {
+        log.sink_ = std::make_unique<Sink>(Sink{spdlog::logger(plugin, make_sink(configuration, "vmmi-" + plugin))});
+    } catch (const spdlog::spdlog_ex& error) {
+        return fail(ErrorCode::bad_file_path, "bad log file",
+                    fmt::format("configuration.logFilePath: {}; the log file's folder must exist and be writable",
+                                error.what()));
+    }
+    spdlog::logger& logger = log.sink_->logger;
+    logger.set_level(threshold(configuration.verbose));
+    logger.flush_on(spdlog::level::trace);
+    // A full disk must neither stop the migration nor make spdlog print to standard error.
+    logger.set_error_handler([](const std::string&) {});
+    if (configuration.log_target == LogTarget::file)
+        logger.set_pattern("%Y-%m-%dT%H:%M:%S.%e%z " + fmt::format("vmmi-{}", plugin) + "[%P] %l: %v");
+    else
+        logger.set_pattern("%v");
+    return log;
+}
+
+void Log::write(Level level, std::string_view text) {
+    if (sink_) sink_->logger.log(level_of(level), one_line(text));
+}
+
+}  // namespace vmmi::system
