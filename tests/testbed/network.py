@@ -72,7 +72,8 @@ class Link:
         """Breaks the TCP streams across the link at once, at both ends, and returns how many there were."""
         broken = 0
         for here, there in (self.ends, self.ends[::-1]):
-            listed = here.run("ss", "--no-header", "--tcp", "--kill", "state", "connected", "dst", there.address)
+            listed = here.run("ss", "--no-header", "--tcp", "--kill", "state", "connected", "exclude", "time-wait",
+                              "dst", there.address)
             broken = max(broken, len(listed.splitlines()))
             if left := here.run("ss", "--no-header", "--tcp", "state", "established", "dst", there.address).strip():
                 raise TestbedError(f"this kernel did not break the streams on {self.name} "
