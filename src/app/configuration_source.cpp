@@ -23,8 +23,9 @@ Error malformed(std::string details) {
     return {ErrorCode::malformed_configuration, "malformed configuration", std::move(details)};
 }
 
-std::optional<Error> told_to_leave(system::Signals& signals) {
+std::optional<Error> told_to_leave(system::Signals& signals, bool& status_asked) {
     while (const std::optional<int> signal = signals.next()) {
+        if (*signal == SIGUSR1) status_asked = true;
         const char* when = "told to leave while waiting for the configuration; nothing was started";
         if (*signal == SIGINT) return Error{ErrorCode::migration_aborted, "migration aborted", when};
         if (*signal == SIGTERM) return Error{ErrorCode::detached, "detached", when};
@@ -35,11 +36,12 @@ std::optional<Error> told_to_leave(system::Signals& signals) {
 /// Reads one object from standard input, which may stay open after it.
 Result<std::string> read_message_from_input(system::Signals& signals) {
     Framing framing;
+    bool status_asked = false;
     for (;;) {
         std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {signals.fd(), POLLIN, 0}}};
         if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
         if (ready[1].revents != 0) {
-            if (std::optional<Error> error = told_to_leave(signals)) return fail(std::move(*error));
+            if (std::optional<Error> error = told_to_leave(signals, status_asked)) return fail(std::move(*error));
         }
         if (ready[0].revents == 0) continue;
 
@@ -53,6 +55,8 @@ Result<std::string> read_message_from_input(system::Signals& signals) {
         if (got == 0) return fail(malformed("standard input: ended before the message was complete"));
         switch (framing.feed({bytes.data(), static_cast<std::size_t>(got)})) {
             case Framing::State::complete:
+                // No output before the configuration: who asked for the status gets it from now on.
+                if (status_asked) signals.defer_status_request();
                 return framing.text();
             case Framing::State::hopeless:
                 return fail(malformed(framing.too_long()

@@ -59,6 +59,7 @@ Outcome Loop::run() {
     if (bar_ && !bar_->has_terminal())
         with_.log.write(system::Log::Level::warning, "--progress: there is no controlling terminal to draw on");
     carry_out(session_.begin(Clock::now()));
+    serve_signals();
     while (!session_.outcome()) {
         wait();
         serve_signals();

@@ -28,7 +28,7 @@ struct Connected {
 struct ConnectFailed {
     Error error;
 };
-/// libvirt's MIGRATION_ITERATION event.
+/// libvirt's MIGRATION_ITERATION event: the moment to look.
 struct IterationBegan {
     int iteration = 0;
 };
@@ -51,7 +51,6 @@ struct JobCompleted {
     JobStats stats;
 };
 struct Sampled {
-    Sample::Trigger trigger = Sample::Trigger::interval;
     GuestState state = GuestState::unknown;
     JobStats stats;
 };
@@ -101,10 +100,8 @@ struct Connect {};  ///< Connected or ConnectFailed
 struct Start {      ///< MigrateReturned, when it is over
     MigrationRequest request;
 };
-struct TakeSample {  ///< Sampled or SampleFailed
-    Sample::Trigger trigger = Sample::Trigger::interval;
-};
-struct Apply {  ///< ActionAnswered; never an AbortMigration or a Wait
+struct TakeSample {};  ///< Sampled or SampleFailed
+struct Apply {         ///< ActionAnswered; never an AbortMigration or a Wait
     std::size_t index = 0;
     Action action;
 };

@@ -31,10 +31,10 @@ void Progress::update(const JobStats& stats) {
     percent_ = std::max(percent_, std::clamp(percent, 0, 99));
 
     eta_.reset();
-    if (bandwidth > 0 && dirtied < diverging && !first_pass)
-        eta_ = Milliseconds(static_cast<std::int64_t>(1000.0 * left / bandwidth));
-    else if (bandwidth > 0 && first_pass)
-        eta_ = Milliseconds(static_cast<std::int64_t>(1000.0 * remaining / bandwidth));
+    if (bandwidth <= 0 || (dirtied >= diverging && !first_pass)) return;
+    constexpr double longest = 1e15;  // milliseconds: absurd numbers stay numbers
+    eta_ = Milliseconds(
+        static_cast<std::int64_t>(std::min(longest, 1000.0 * (first_pass ? remaining : left) / bandwidth)));
 }
 
 }  // namespace vmmi::engine

@@ -26,6 +26,12 @@ std::string describe(const NativeError& error) {
     return fmt::format("{} (libvirt error {}, domain {})", error.message, error.code, error.domain);
 }
 
+std::string describe(const JobStats& stats) {
+    return fmt::format("sample: pass {}, {} of {} bytes left, {} sent, {} B/s, dirtied at {} B/s", stats.iteration,
+                       stats.memory_remaining.count, stats.memory_total.count, stats.memory_transferred.count,
+                       stats.bandwidth.count, stats.dirty_rate.count);
+}
+
 }  // namespace
 
 Orders Session::begin(TimePoint now) {
@@ -57,7 +63,10 @@ void Session::on(const event::Connected& event) {
                                          to_string(event.state)));
     }
     const MigrationRequest request = policy_.plan(guest_);
-    if (request.downtime_limit) downtime_limit_ = request.downtime_limit;
+    if (request.downtime_limit) {
+        downtime_limit_ = request.downtime_limit;
+        limit_touched_ = downtime_limit_ != original_downtime_limit_;
+    }
     stage_ = Stage::migrating;
     set_phase(Phase::starting);
     started_ = now_;
@@ -72,7 +81,7 @@ void Session::on(const event::ConnectFailed& event) {
 void Session::on(const event::IterationBegan& event) {
     if (stage_ != Stage::migrating) return;
     note(Level::debug, fmt::format("iteration {} began", event.iteration));
-    take_sample(Sample::Trigger::iteration);
+    take_sample();
 }
 
 void Session::on(const event::Lifecycle& event) {
@@ -86,7 +95,9 @@ void Session::on(const event::Lifecycle& event) {
         case Kind::postcopy_failed:
             return set_phase(Phase::postcopy_failed);
         case Kind::resumed:
-            return set_phase(Phase::precopy);
+            // Elsewhere it is a user who resumed a paused guest.
+            if (phase_ == Phase::switchover) set_phase(Phase::precopy);
+            return;
         case Kind::migrated:
         case Kind::powered_off:
         case Kind::destroyed:
@@ -116,21 +127,24 @@ void Session::on(const event::Sampled& event) {
             set_phase(Phase::switchover);
             break;
         default:
-            if (event.stats.migrating()) set_phase(Phase::precopy);
+            // The way back from the last pass is told by a lifecycle event alone: state and statistics are read one
+            // after the other and need not belong together.
+            if (event.stats.migrating() && phase_ == Phase::starting) set_phase(Phase::precopy);
     }
     if (event.stats.migrating()) {
+        note(Level::trace, describe(event.stats));
         stats_ = event.stats;
         sampled_ = now_;
         progress_.update(stats_);
-        if (stats_.memory_total.count > 0) ask_policy(event.trigger);
+        if (stats_.memory_total.count > 0) ask_policy();
     }
-    // An iteration that was announced while the answer was under way has not been looked at.
-    if (std::exchange(sample_iteration_, false)) take_sample(Sample::Trigger::iteration);
+    if (std::exchange(look_again_, false)) take_sample();
 }
 
 void Session::on(const event::SampleFailed& event) {
     sampling_ = false;
     note(Level::debug, "no statistics: " + describe(event.error));
+    if (std::exchange(look_again_, false) && stage_ == Stage::migrating) take_sample();
 }
 
 void Session::on(const event::MigrateReturned& event) {
@@ -144,8 +158,12 @@ void Session::on(const event::MigrateReturned& event) {
 }
 
 void Session::on(const event::ActionAnswered& event) {
-    if (!event.error || event.index >= actions_.size()) return;
+    if (event.index >= actions_.size()) return;
     ActionRecord& record = actions_[event.index];
+    if (!event.error) {
+        if (const auto* set = std::get_if<SetDowntimeLimit>(&record.action.what)) downtime_limit_ = set->limit;
+        return;
+    }
     record.refused = describe(*event.error);
     note(Level::warning, fmt::format("libvirt refused {}: {}", vmmi::describe(record.action), *record.refused));
 }
@@ -195,7 +213,7 @@ void Session::on(const event::Tick&) {
             abort_pending_ = true;
             orders_.push_back(order::Abort{});
         }
-        take_sample(Sample::Trigger::interval);
+        take_sample();
         const bool quick = evidence_.abort_requested || stats_.memory_total.count == 0;
         deadline_ = now_ + (quick ? std::min(short_interval, options_.sample_interval) : options_.sample_interval);
     } else if (stage_ == Stage::ending) {
@@ -208,20 +226,23 @@ void Session::on(const event::Tick&) {
 
 /// At most one question is under way: while the guest is paused for the last pass, the answer takes as long as the
 /// pass.
-void Session::take_sample(Sample::Trigger trigger) {
+void Session::take_sample() {
     if (sampling_) {
-        sample_iteration_ = sample_iteration_ || trigger == Sample::Trigger::iteration;
+        look_again_ = true;
         return;
     }
     sampling_ = true;
-    orders_.push_back(order::TakeSample{trigger});
+    orders_.push_back(order::TakeSample{});
 }
 
-void Session::ask_policy(Sample::Trigger trigger) {
+void Session::ask_policy() {
     // After an abort was asked for, or once the last pass or post-copy runs, no pre-copy knob helps any more.
     if (evidence_.abort_requested || phase_ != Phase::precopy) return;
     Sample sample;
-    sample.trigger = trigger;
+    // The first sample of a pass is its boundary, whether the event or the interval asked for it.
+    const bool boundary = stats_.iteration > iteration_seen_;
+    sample.trigger = boundary ? Sample::Trigger::iteration : Sample::Trigger::interval;
+    iteration_seen_ = std::max(iteration_seen_, stats_.iteration);
     sample.phase = phase_;
     sample.elapsed = stats_.elapsed;
     sample.iteration = stats_.iteration;
@@ -245,7 +266,7 @@ void Session::carry_out(Action action) {
     actions_.push_back({elapsed(), action, std::nullopt});
     if (std::holds_alternative<Wait>(action.what)) return;
     if (std::holds_alternative<AbortMigration>(action.what)) return request_abort(action.reason);
-    if (const auto* set = std::get_if<SetDowntimeLimit>(&action.what)) downtime_limit_ = set->limit;
+    if (std::holds_alternative<SetDowntimeLimit>(action.what)) limit_touched_ = true;
     orders_.push_back(order::Apply{index, std::move(action)});
 }
 
@@ -291,7 +312,7 @@ void Session::conclude() {
 
 void Session::finish(std::optional<Error> error) {
     const bool stays = stage_ == Stage::ending && error;
-    if (stays && original_downtime_limit_ && downtime_limit_ != original_downtime_limit_)
+    if (stays && original_downtime_limit_ && limit_touched_)
         orders_.push_back(order::Restore{*original_downtime_limit_});
     if (!error) progress_.complete();
 
@@ -321,8 +342,9 @@ std::string Session::what_the_call_said() const {
     return "libvirt said: " + describe(*evidence_.call->error);
 }
 
+/// Post-copy has no way back: what tells of an earlier phase after it began is late.
 void Session::set_phase(Phase phase) {
-    if (phase == phase_) return;
+    if (phase == phase_ || (phase_ >= Phase::postcopy && phase < Phase::postcopy)) return;
     note(Level::info, fmt::format("phase {}", to_string(phase)));
     phase_ = phase;
 }

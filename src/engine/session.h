@@ -62,8 +62,8 @@ class Session {
     void on(const event::AbortRequested& event);
     void on(const event::Tick& event);
 
-    void take_sample(Sample::Trigger trigger);
-    void ask_policy(Sample::Trigger trigger);
+    void take_sample();
+    void ask_policy();
     void carry_out(Action action);
     void request_abort(std::string reason);
     void conclude();
@@ -85,14 +85,16 @@ class Session {
     Guest guest_;
     std::optional<TimePoint> started_;
     std::optional<Milliseconds> original_downtime_limit_;
-    std::optional<Milliseconds> downtime_limit_;
+    std::optional<Milliseconds> downtime_limit_;  ///< in force
+    bool limit_touched_ = false;                  ///< an order may have changed it, answered or not
     Evidence evidence_;
     std::optional<TimePoint> returned_;  ///< the migrate call
 
     JobStats stats_;
     std::optional<TimePoint> sampled_;
-    bool sampling_ = false;          ///< an answer is awaited
-    bool sample_iteration_ = false;  ///< the next sample belongs to an iteration's start
+    bool sampling_ = false;    ///< an answer is awaited
+    bool look_again_ = false;  ///< it was asked for meanwhile
+    int iteration_seen_ = 0;   ///< the last one that the policy was told of
     Progress progress_;
 
     std::string abort_reason_;

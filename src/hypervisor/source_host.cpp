@@ -92,7 +92,7 @@ void SourceHost::execute(const Order& order) {
     std::visit(Overloaded{
                    [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
                    [this](const order::Start& o) { calling_.submit([this, o] { start(o.request); }); },
-                   [this](const order::TakeSample& o) { looking_.submit([this, o] { take_sample(o.trigger); }); },
+                   [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
                    [this](const order::Inspect&) { looking_.submit([this] { inspect(); }); },
                    [this](const order::Apply& o) { steering_lane_.submit([this, o] { apply(o); }); },
                    [this](const order::Abort&) { steering_lane_.submit([this] { abort(); }); },
@@ -183,14 +183,11 @@ void SourceHost::start(const MigrationRequest& request) {
     post_(event::MigrateReturned{error_unless(answer == 0)});
 }
 
-void SourceHost::take_sample(Sample::Trigger trigger) {
-    event::Sampled sampled;
-    sampled.trigger = trigger;
-    sampled.state = state_of(domain_.get());
-    std::optional<JobStats> stats = stats_of(domain_.get(), 0);
+void SourceHost::take_sample() {
+    const std::optional<JobStats> stats = stats_of(domain_.get(), 0);
     if (!stats) return post_(event::SampleFailed{last_error()});
-    sampled.stats = *stats;
-    post_(std::move(sampled));
+    // In this order: the statistics may have waited for the last pass to end.
+    post_(event::Sampled{state_of(domain_.get()), *stats});
 }
 
 void SourceHost::inspect() {

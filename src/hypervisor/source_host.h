@@ -48,7 +48,7 @@ class SourceHost {
     void subscribe();
     void disconnect();
     void start(const MigrationRequest& request);
-    void take_sample(Sample::Trigger trigger);
+    void take_sample();
     void inspect();
     void apply(const order::Apply& order);
     void abort();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <utility>
 
 namespace vmmi::system {
 
@@ -22,6 +23,7 @@ Signals::Signals() {
 }
 
 std::optional<int> Signals::next() {
+    if (std::exchange(status_deferred_, false)) return SIGUSR1;
     signalfd_siginfo info{};
     if (::read(fd_.get(), &info, sizeof info) != sizeof info) return std::nullopt;
     return static_cast<int>(info.ssi_signo);

@@ -16,9 +16,12 @@ class Signals {
     int fd() const { return fd_.get(); }
     /// The next signal that came (SIGUSR1, SIGTERM or SIGINT), or nothing.
     std::optional<int> next();
+    /// Makes `next` give SIGUSR1 once more: it came before there was anything to tell.
+    void defer_status_request() { status_deferred_ = true; }
 
   private:
     Fd fd_;
+    bool status_deferred_ = false;
 };
 
 }  // namespace vmmi::system

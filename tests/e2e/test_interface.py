@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every plugin owes its caller while a real migration runs: status, signals, channels, progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import threading
+import time
+
+from testbed.system import wait_for
+
+from guests import BUSY, ENOUGH, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
+from plugin import PLUGINS, configuration
+
+
+def test_sigusr1_prints_one_status_line_that_fits_the_schema(start_guest, run_plugin, fits_schema):
+    guest = start_guest(**BUSY)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating(passes=2)
+    message = plugin.status()
+    fits_schema(message)
+    body = message["status"]
+    assert body["policy"] == "precopy" and body["phase"] == "precopy"
+    assert body["totalBytes"] > guest.settings.working_set_mib << 20
+    assert body["remainingBytes"] <= body["totalBytes"]
+    assert body["bandwidthBytesPerSecond"] > 0 and body["dirtyRateBytesPerSecond"] > 0
+    assert abs(message["timestamp"] - time.time()) <= 2
+    assert plugin.line(timeout=2.5) is None, "nothing comes unasked"
+    plugin.signal(signal.SIGINT)
+    plugin.error()
+
+
+def test_the_percentage_never_falls_and_the_phases_come_in_order(start_guest, run_plugin, pair):
+    guest = start_guest(**BUSY)
+    plugin = run_plugin(guest.uuid, downtime=ENOUGH)
+    bodies = []
+    while plugin.process.poll() is None:
+        plugin.signal(signal.SIGUSR1)
+        if line := plugin.line(timeout=0.2):
+            bodies.append(json.loads(line))
+    percents = [body["status"]["progressPercent"] for body in bodies]
+    assert percents == sorted(percents)
+    assert len({percent for percent in percents if 0 < percent < 99}) >= 3, percents
+    order = ["connecting", "starting", "precopy", "switchover", "ended"]
+    phases = [order.index(body["status"]["phase"]) for body in bodies]
+    assert phases == sorted(phases)
+    times = [body["timestamp"] for body in bodies]
+    assert times == sorted(times) and plugin.completion()["timestamp"] >= times[-1]
+    assert_moved(guest, pair)
+
+
+def test_sigterm_leaves_and_the_migration_completes_without_it(start_guest, run_plugin, pair, fits_schema):
+    guest = start_guest(**LIGHT)
+    plugin = run_plugin(guest.uuid, downtime=ENOUGH)
+    plugin.wait_migrating()
+    told = time.monotonic()
+    plugin.signal(signal.SIGTERM)
+    message = plugin.completion(timeout=5)
+    assert time.monotonic() - told < 1
+    fits_schema(message)
+    error = message["completion"]["error"]
+    assert error["code"] == 13 and error["message"] == "detached"
+    assert guest.state_on(pair.source) is not None, "it left before the migration was over"
+    wait_for("the end of the migration", lambda: guest.state_on(pair.source) is None, timeout=60)
+    assert_moved(guest, pair)
+
+
+def test_sigint_aborts_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema):
+    guest = start_guest(**BUSY)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating(passes=2)
+    plugin.signal(signal.SIGINT)
+    message = plugin.completion(timeout=30)
+    fits_schema(message)
+    error = message["completion"]["error"]
+    assert error["code"] == 9 and "signal" in error["details"] and "running at the source" in error["details"]
+    assert_stayed(guest, pair)
+
+
+def test_sigint_during_the_start_aborts_as_well(start_guest, run_plugin, pair):
+    guest = start_guest(**LIGHT)
+    plugin = run_plugin(guest.uuid)
+    plugin.wait_status("the start", lambda body: body["phase"] == "starting")
+    plugin.signal(signal.SIGINT)
+    assert plugin.error(timeout=30)["code"] == 9
+    assert_stayed(guest, pair)
+
+
+def test_a_killed_plugin_does_not_stop_the_migration(start_guest, run_plugin, pair):
+    guest = start_guest(**LIGHT)
+    plugin = run_plugin(guest.uuid, downtime=ENOUGH)
+    plugin.wait_migrating()
+    plugin.process.kill()
+    plugin.process.wait()
+    wait_for("the end of the migration", lambda: guest.state_on(pair.source) is None, timeout=60)
+    assert_moved(guest, pair)
+
+
+def test_an_abort_by_somebody_else_is_reported_as_an_abort(start_guest, run_plugin, pair):
+    guest = start_guest(**BUSY)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating()
+    pair.source.virsh("domjobabort", guest.uuid)
+    assert plugin.error(timeout=30)["code"] == 9
+    assert_stayed(guest, pair)
+
+
+def test_a_guest_destroyed_in_mid_migration_has_disappeared(start_guest, run_plugin, pair):
+    guest = start_guest(**BUSY)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating()
+    pair.source.virsh("destroy", guest.uuid)
+    error = plugin.error(timeout=30)
+    assert error["code"] == 11
+    assert guest.host() is None
+
+
+def test_an_unknown_guest_is_reported(run_plugin):
+    assert run_plugin("nobody").error(timeout=30)["code"] == 10
+
+
+def test_a_second_migration_of_the_same_guest_is_refused(start_guest, run_plugin, pair):
+    guest = start_guest(**BUSY)
+    first = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    first.wait_migrating()
+    error = run_plugin(guest.name).error(timeout=30)
+    assert error["code"] == 2 and "in progress" in error["details"]
+    first.signal(signal.SIGINT)
+    first.error(timeout=30)
+    assert_stayed(guest, pair)
+
+
+def test_progress_is_drawn_on_the_terminal_and_nowhere_else(start_guest, pair):
+    guest = start_guest(**BUSY)
+    plugin_side, own_side = pty.openpty()
+    drawn = bytearray()
+
+    def read_terminal() -> None:
+        try:
+            while chunk := os.read(plugin_side, 4096):
+                drawn.extend(chunk)
+        except OSError:
+            pass  # the terminal's other side is closed
+
+    reader = threading.Thread(target=read_terminal)
+    reader.start()
+    # `setsid --ctty` gives it standard input as its controlling terminal; the configuration comes from a file.
+    folder = pair.lab / "progress.json"
+    folder.write_text(json.dumps(configuration(pair, downtime=ENOUGH)))
+    argv = ["setsid", "--wait", "--ctty", *pair.source.command(
+        [str(PLUGINS / "precopy"), "--progress", guest.uuid, pair.destination_uri, pair.migration_uri, str(folder)])]
+    run = subprocess.run(argv, stdin=own_side, capture_output=True, timeout=120)
+    os.close(own_side)
+    reader.join(10)
+    os.close(plugin_side)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == b"" and run.stderr.count(b"\n") == 1 and run.stderr.startswith(b"{")
+    text = drawn.decode()
+    assert "pass 2" in text and "MiB/s" in text and "dirty" in text and "#" in text
+    assert_moved(guest, pair)
