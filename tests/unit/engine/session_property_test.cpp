@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include "engine/progress.h"
+#include "engine/script.h"
+
+namespace vmmi::engine::test {
+namespace {
+
+JobStats any_stats() {
+    JobStats stats = running_job();
+    stats.iteration = *rc::gen::inRange(0, 50);
+    stats.memory_total = {*rc::gen::arbitrary<std::uint64_t>()};
+    stats.memory_remaining = {*rc::gen::arbitrary<std::uint64_t>()};
+    stats.memory_transferred = {*rc::gen::arbitrary<std::uint64_t>()};
+    stats.bandwidth = {*rc::gen::arbitrary<std::uint64_t>()};
+    stats.dirty_rate = {*rc::gen::arbitrary<std::uint64_t>()};
+    stats.type = *rc::gen::element(JobStats::Type::none, JobStats::Type::active, JobStats::Type::active);
+    return stats;
+}
+
+Event any_event() {
+    using Kind = event::Lifecycle::Kind;
+    const auto state = [] {
+        return *rc::gen::element(GuestState::unknown, GuestState::absent, GuestState::running, GuestState::paused,
+                                 GuestState::paused_for_migration, GuestState::postcopy, GuestState::postcopy_failed,
+                                 GuestState::shut_off, GuestState::shut_off_migrated);
+    };
+    const auto error = [] {
+        return *rc::gen::arbitrary<bool>() ? std::optional(native_error()) : std::optional<NativeError>();
+    };
+    // The ends come seldom, so that there is a middle.
+    const int kind = *rc::gen::inRange(0, 40);
+    if (kind == 0) return event::MigrateReturned{error()};
+    if (kind == 1) return event::AbortRequested{};
+    if (kind == 2) return event::JobCompleted{any_stats()};
+    if (kind < 5) return inspected(state(), *rc::gen::arbitrary<bool>());
+    if (kind < 7) return event::AbortAnswered{error()};
+    if (kind < 10) return event::ActionAnswered{*rc::gen::inRange<std::size_t>(0, 4), error()};
+    if (kind < 12) return event::IterationBegan{*rc::gen::inRange(0, 50)};
+    if (kind < 14) return event::SampleFailed{native_error()};
+    if (kind < 18) {
+        return event::Lifecycle{*rc::gen::element(Kind::paused_for_switchover, Kind::postcopy_began,
+                                                  Kind::postcopy_failed, Kind::resumed, Kind::destroyed)};
+    }
+    if (kind < 24) return event::Tick{};
+    return sampled(any_stats(), state());
+}
+
+RC_GTEST_PROP(ProgressProperty, PercentNeverFallsAndNeverReachesTheEnd, ()) {
+    Progress progress;
+    const int samples = *rc::gen::inRange(1, 30);
+    int before = 0;
+    for (int i = 0; i < samples; ++i) {
+        progress.update(any_stats());
+        RC_ASSERT(progress.percent() >= before);
+        RC_ASSERT(progress.percent() <= 99);
+        if (progress.eta()) RC_ASSERT(progress.eta()->count() >= 0);
+        before = progress.percent();
+    }
+    progress.complete();
+    RC_ASSERT(progress.percent() == 100);
+}
+
+/// Whatever happens in whatever order: the rules that no event may break.
+RC_GTEST_PROP(SessionProperty, KeepsItsRulesInAnyOrderOfEvents, ()) {
+    Script script;
+    bool postcopy = false;
+    script.policy.answer = [&](const Sample&) {
+        RC_ASSERT(!postcopy);
+        return std::vector<Action>{{SetDowntimeLimit{Milliseconds(*rc::gen::inRange(1, 1000))}, "why not"}};
+    };
+    script.tell(connected());
+    const int events = *rc::gen::inRange(1, 100);
+    int percent = 0;
+    for (int i = 0; i < events; ++i) {
+        const bool over = script.ended();
+        const Event event = any_event();
+        script.pass(Milliseconds(*rc::gen::inRange(0, 500)));
+        if (const auto* lifecycle = std::get_if<event::Lifecycle>(&event))
+            postcopy = postcopy || lifecycle->kind == event::Lifecycle::Kind::postcopy_began;
+        script.tell(event);
+        const Status status = script.session.status(script.now);
+        RC_ASSERT(status.progress_percent >= percent);
+        RC_ASSERT((status.progress_percent == 100) == script.succeeded());
+        RC_ASSERT(!over || script.last.empty());
+        RC_ASSERT(script.ended() != script.session.deadline().has_value());
+        percent = status.progress_percent;
+    }
+    RC_ASSERT(script.count_all<order::Start>() == 1U);
+}
+
+}  // namespace
+}  // namespace vmmi::engine::test
