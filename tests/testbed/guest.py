@@ -121,7 +121,7 @@ class Guest:
         settings = self.settings
         cmdline = (f"console=ttyS0 quiet loglevel=4 panic=1 tsc=reliable vmmi.working_set={settings.working_set_mib} "
                    f"vmmi.rate={settings.rate_mib} vmmi.pattern={settings.pattern}")
-        return DOMAIN.format(accelerator="qemu", cmdline=cmdline, shared=self.pair.lab / "shared", socket=self.socket,
+        return DOMAIN.format(accelerator=self.pair.accelerator, cmdline=cmdline, shared=self.pair.lab / "shared", socket=self.socket,
                              **asdict(settings))
 
     def start_recorder(self) -> None:

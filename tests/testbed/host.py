@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import uuid
@@ -21,7 +22,7 @@ DAEMON = """\
 listen_tls = 0
 listen_tcp = 1
 listen_addr = "{address}"
-auth_tcp = "none"
+auth_tcp = "{auth_tcp}"
 auth_unix_rw = "none"
 auth_unix_ro = "none"
 host_uuid = "{uuid}"
@@ -42,6 +43,11 @@ stdio_handler = "file"
 keepalive_interval = 2
 keepalive_count = 4
 """
+# Without TLS, libvirt takes only a mechanism that encrypts what follows; with a password, that is this one.
+SASL = """\
+mech_list: digest-md5
+sasldb_path: /etc/libvirt/passwd.db
+"""
 
 
 class Host:
@@ -53,6 +59,10 @@ class Host:
         place = NAMES.index(name)
         self.address = ADDRESSES["management"][place]
         self.data_address = ADDRESSES["data"][place]
+        self.sasl_uri = f"qemu+tcp://{self.address}/system"  # for programs in a host's network
+        self.sasl_username = "migrator"
+        secret = self.folder / "sasl-password"
+        self.sasl_password = secret.read_text() if secret.exists() else None  # None: the host asks for none
         self.uri = f"qemu+unix:///system?socket={self.folder}/run/libvirt/libvirt-sock"
 
     @classmethod
@@ -93,11 +103,20 @@ class Host:
 
     # -- the daemon
 
+    def require_password(self) -> None:
+        """Makes the daemon ask for a user and a password over TCP, from its next start on."""
+        self.sasl_password = secrets.token_hex(8)
+        (self.folder / "sasl-password").write_text(self.sasl_password)
+        (self.folder / "etc/sasl2/libvirt.conf").write_text(SASL)
+        run(self.inside(["sh", "-c", 'printf %s "$1" | saslpasswd2 -p -c -a libvirt -f /etc/libvirt/passwd.db "$2"', "sh",
+                         self.sasl_password, self.sasl_username]))
+
     def start_daemon(self) -> None:
         """Starts libvirtd and returns when it serves. One that was told to end may take its time: it is waited for."""
         wait_for(f"the end of the {self.name} host's old libvirtd", lambda: self.daemon() is None, timeout=60)
         identity = uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder))  # libvirt does not migrate to the same host
-        (self.folder / "etc/libvirt/libvirtd.conf").write_text(DAEMON.format(address=self.address, uuid=identity))
+        (self.folder / "etc/libvirt/libvirtd.conf").write_text(DAEMON.format(
+            address=self.address, uuid=identity, auth_tcp="none" if self.sasl_password is None else "sasl"))
         (self.folder / "etc/libvirt/qemu.conf").write_text(QEMU)
         drivers = self.only_the_qemu_driver()
         try:

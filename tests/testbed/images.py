@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from . import accelerator, kernel
 from .system import CACHE, CannotRunHere, TestbedError, locked, require, run
 
 # Debian's releases by name. The default is the first: a QEMU before 9 loses dirty pages when it migrates under software
@@ -45,7 +46,9 @@ def version(argv: list[str]) -> tuple[int, ...]:
 def machine_fits() -> bool:
     """Whether this machine's own libvirt and QEMU migrate without losing memory."""
     libvirt, qemu = version(["libvirtd", "--version"]), version(["qemu-system-x86_64", "--version"])
-    return qemu >= (9,) and bool(libvirt) and libvirt[:2] not in ((11, 2), (11, 3)) and shutil.which("virsh") is not None
+    if not libvirt or not qemu or shutil.which("virsh") is None or libvirt[:2] in ((11, 2), (11, 3)):
+        return False
+    return qemu >= (9,) or accelerator.kvm_boots(kernel.kernel_image(), kernel.initramfs())
 
 
 def root_folder(flavor: str) -> Path:

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import images, kernel
+from . import accelerator, images, kernel
 from .guest import Guest
 from .host import NAMES, Host
 from .network import Link
@@ -28,6 +28,7 @@ class Pair:
         self.lab = lab
         self.name = lab.name
         self.flavors = tuple(record["flavors"])
+        self.accelerator = record["accelerator"]  # kvm, or qemu for software emulation
         self.source, self.destination = self.hosts = [
             Host(lab, name, Process(*keeper)) for name, keeper in zip(NAMES, record["keepers"])]
         pids = [host.keeper.pid for host in self.hosts]
@@ -37,10 +38,11 @@ class Pair:
         self.migration_uri = f"tcp://{self.destination.data_address}"
 
     @classmethod
-    def up(cls, name: str | None = None, flavor: str = "auto", owned: bool = True) -> Pair:
+    def up(cls, name: str | None = None, flavor: str = "auto", owned: bool = True, sasl: bool = False) -> Pair:
         """Starts a pair. One that is owned is cleaned away after its process has died; another stays until `down`.
 
         A flavor is auto, machine or the name of a Debian release; SOURCE:DESTINATION gives the hosts different ones.
+        With sasl, the source host asks for a user and a password over TCP: see Host.sasl_uri.
         """
         require(TOOLS)
         names = [images.choose(part) for part in flavor.split(":")]
@@ -53,15 +55,18 @@ class Pair:
             shutil.copy(kernel_image, lab / "shared" / "vmlinuz")
             shutil.copy(initramfs, lab / "shared" / "initramfs")
             hosts = [Host.start(lab, one, root) for one, root in zip(NAMES, roots)]
-            keepers = [(host.keeper.pid, host.keeper.start) for host in hosts]
-            pair = cls(lab, {"flavors": flavors, "keepers": keepers})
+            record = {"flavors": flavors, "keepers": [(host.keeper.pid, host.keeper.start) for host in hosts],
+                      "accelerator": fastest(lab, hosts)}
+            pair = cls(lab, record)
             pair.management.connect()
             pair.data.connect()
-            for host in hosts:
+            if sasl:
+                pair.source.require_password()
+            for host in pair.hosts:
                 host.start_daemon()
             for asked in [host.ask_capabilities() for host in hosts]:
                 asked.wait()
-            write_record(lab, owned, flavors=flavors, keepers=keepers)
+            write_record(lab, owned, **record)
             return pair
         except BaseException:
             remove_lab(lab)
@@ -94,10 +99,16 @@ class Pair:
         return Guest.attach(self, name)
 
     def describe(self) -> dict:
-        return {"name": self.name, "flavors": self.flavors, "source_uri": self.source.uri,
+        return {"name": self.name, "flavors": self.flavors, "accelerator": self.accelerator, "source_uri": self.source.uri,
                 "destination_uri": self.destination_uri, "destination_local_uri": self.destination.uri,
                 "migration_uri": self.migration_uri, "source_pid": self.source.keeper.pid,
                 "destination_pid": self.destination.keeper.pid, "folder": str(self.lab)}
+
+
+def fastest(lab: Path, hosts: list[Host]) -> str:
+    """The accelerator that guests can use on both hosts."""
+    kernel_image, initramfs = lab / "shared" / "vmlinuz", lab / "shared" / "initramfs"
+    return "kvm" if all(accelerator.kvm_boots(kernel_image, initramfs, host.inside) for host in hosts) else "qemu"
 
 
 def make_lab(name: str | None) -> Path:

@@ -53,7 +53,7 @@ def traces() -> dict[str, object]:
 @pytest.fixture
 def nothing_left():
     before = traces()
-    yield
+    yield before
     assert traces() == before
 
 
@@ -122,7 +122,7 @@ def hosts(*arguments: str) -> str:
 def test_up_and_down_leave_nothing_behind(nothing_left):
     with Pair.up(name="test-brief") as pair:
         pair.start_guest(rate_mib=0)
-        assert traces()["processes"]
+        assert traces()["processes"] > nothing_left["processes"]
     assert "test-brief" not in names()
 
 
@@ -174,6 +174,24 @@ def test_a_name_in_use_and_an_unknown_flavor_are_refused(pair):
         Pair.up(name=pair.name)
     with pytest.raises(TestbedError, match="unknown flavor"):
         Pair.up(flavor="potato")
+
+
+def test_a_host_can_ask_for_a_password():
+    pytest.importorskip("libvirt")
+    ask = ("import libvirt, sys\nuri, user, password = sys.argv[1:]\n"
+           "answers = {libvirt.VIR_CRED_AUTHNAME: user, libvirt.VIR_CRED_PASSPHRASE: password}\n"
+           "def fill(asked, _):\n    for one in asked: one[4] = answers[one[0]]\n    return 0\n"
+           "libvirt.registerErrorHandler(lambda *_: None, None)\n"
+           "print(libvirt.openAuth(uri, [list(answers), fill, None]).getHostname())")
+    with Pair.up(name="test-password", sasl=True) as pair:
+        host = Pair.attach("test-password").source
+
+        def answer(password: str) -> str:
+            argv = ["/usr/bin/python3", "-c", ask, host.sasl_uri, host.sasl_username, password]
+            return subprocess.run(pair.destination.command(argv), capture_output=True, text=True).stdout.strip()
+
+        assert answer(host.sasl_password) == "source"
+        assert answer("guessed") == ""
 
 
 # -- migrations
