@@ -38,7 +38,7 @@ struct MigrationRequest {
 /// The state of the running job, as the policy sees it.
 struct Sample {
     enum class Trigger {
-        iteration,  ///< libvirt announced a new pass over the memory: the moment for decisions
+        iteration,  ///< the first sample of a new pass over the memory: the moment for decisions
         interval,   ///< time passed: for budgets and outages
     };
 

@@ -8,14 +8,10 @@
 #include "core/overloaded.h"
 #include "core/redact.h"
 #include "hypervisor/convert.h"
-#include "hypervisor/credentials.h"
 #include "hypervisor/typed_params.h"
 
 namespace vmmi::hypervisor {
 namespace {
-
-constexpr int keepalive_interval_seconds = 5;
-constexpr unsigned int keepalive_count = 5;
 
 using Post = SourceHost::Post;
 
@@ -86,7 +82,12 @@ void on_close(virConnectPtr, int reason, void* opaque) noexcept {
 
 }  // namespace
 
-SourceHost::SourceHost(Target target, Post post) : target_(std::move(target)), post_(std::move(post)) {}
+SourceHost::SourceHost(Target target, Post post)
+    : target_(std::move(target)),
+      post_(std::move(post)),
+      calling_(target_.source),
+      looking_(target_.source),
+      steering_(target_.source) {}
 
 void SourceHost::execute(const Order& order) {
     std::visit(Overloaded{
@@ -94,69 +95,59 @@ void SourceHost::execute(const Order& order) {
                    [this](const order::Start& o) { calling_.submit([this, o] { start(o.request); }); },
                    [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
                    [this](const order::Inspect&) { looking_.submit([this] { inspect(); }); },
-                   [this](const order::Apply& o) { steering_lane_.submit([this, o] { apply(o); }); },
-                   [this](const order::Abort&) { steering_lane_.submit([this] { abort(); }); },
-                   [this](const order::Restore& o) { steering_lane_.submit([this, o] { restore(o.downtime_limit); }); },
+                   [this](const order::Apply& o) { steering_.submit([this, o] { apply(o); }); },
+                   [this](const order::Abort&) { steering_.submit([this] { abort(); }); },
+                   [this](const order::Restore& o) { steering_.submit([this, o] { restore(o.downtime_limit); }); },
                    [](const order::Note&) {},
                },
                order);
 }
 
 bool SourceHost::close(std::chrono::milliseconds patience) {
-    if (!steering_lane_.idle_within(patience) || !looking_.idle_within(patience)) return false;
-    calling_.submit([this] { disconnect(); });
-    return calling_.idle_within(patience);
-}
-
-void SourceHost::disconnect() {
-    // Every subscription holds a reference that would keep the connection open.
-    for (const int id : subscriptions_) virConnectDomainEventDeregisterAny(connection_.get(), id);
-    if (connection_) virConnectUnregisterCloseCallback(connection_.get(), on_close);
-    steering_.reset();
-    domain_.reset();
-    connection_.reset();
+    calling_.submit([this] { unsubscribe(); });
+    for (Channel* channel : {&calling_, &looking_, &steering_}) channel->disconnect();
+    return steering_.idle_within(patience) && looking_.idle_within(patience) && calling_.idle_within(patience);
 }
 
 void SourceHost::connect() {
-    Result<Connection> connection = open_connection(target_.connection, target_.credentials);
+    const Result<virConnectPtr> connection = calling_.connection();
     if (!connection) return post_(event::ConnectFailed{connection.error()});
-    connection_ = std::move(*connection);
-    // Not every driver has it; without it, a daemon that hangs is noticed later.
-    virConnectSetKeepAlive(connection_.get(), keepalive_interval_seconds, keepalive_count);
-
-    domain_.reset(virDomainLookupByUUIDString(connection_.get(), target_.vm.c_str()));
-    if (!domain_) domain_.reset(virDomainLookupByName(connection_.get(), target_.vm.c_str()));
-    if (!domain_) {
+    Domain domain(virDomainLookupByUUIDString(*connection, target_.vm.c_str()));
+    if (!domain) domain.reset(virDomainLookupByName(*connection, target_.vm.c_str()));
+    if (!domain) {
         const NativeError error = last_error();
         return post_(event::ConnectFailed{
             {ErrorCode::vm_unknown, "vm unknown",
              fmt::format("no guest with UUID or name {} at {}: {} (libvirt error {}, domain {})", target_.vm,
-                         redact_uri(target_.connection), error.message, error.code, error.domain)}});
+                         redact_uri(target_.source.uri), error.message, error.code, error.domain)}});
     }
-    uuid_ = uuid_of(domain_.get());
-    subscribe();
-
-    event::Connected connected;
-    connected.state = state_of(domain_.get());
-    connected.job = stats_of(domain_.get(), 0).value_or(JobStats{});
-    virDomainInfo info{};
-    if (virDomainGetInfo(domain_.get(), &info) == 0) connected.guest.memory = {std::uint64_t{info.memory} << 10};
-    connected.guest.name = virDomainGetName(domain_.get());
-    connected.guest.uuid = uuid_;
-    connected.guest.paused = connected.state == GuestState::paused;
-    connected.guest.persistent = virDomainIsPersistent(domain_.get()) == 1;
-    unsigned long long limit = 0;
-    if (virDomainMigrateGetMaxDowntime(domain_.get(), &limit, 0) == 0)
-        connected.downtime_limit = Milliseconds(static_cast<std::int64_t>(limit));
-    post_(std::move(connected));
+    uuid_ = uuid_of(domain.get());
+    subscribe(*connection);
+    post_(describe(domain.get()));
 }
 
-void SourceHost::subscribe() {
+event::Connected SourceHost::describe(virDomainPtr domain) const {
+    event::Connected connected;
+    connected.state = state_of(domain);
+    connected.job = stats_of(domain, 0).value_or(JobStats{});
+    virDomainInfo info{};
+    if (virDomainGetInfo(domain, &info) == 0) connected.guest.memory = {std::uint64_t{info.memory} << 10};
+    connected.guest.name = virDomainGetName(domain);
+    connected.guest.uuid = uuid_;
+    connected.guest.paused = connected.state == GuestState::paused;
+    connected.guest.persistent = virDomainIsPersistent(domain) == 1;
+    unsigned long long limit = 0;
+    if (virDomainMigrateGetMaxDowntime(domain, &limit, 0) == 0)
+        connected.downtime_limit = Milliseconds(static_cast<std::int64_t>(limit));
+    return connected;
+}
+
+void SourceHost::subscribe(virConnectPtr connection) {
     // All domains, told apart by UUID: a subscription to one domain would end with the domain, before its last event.
-    const auto add = [this](int id, virConnectDomainEventGenericCallback callback) {
+    const auto add = [&](int id, virConnectDomainEventGenericCallback callback) {
         auto subscription = std::make_unique<Subscription>(Subscription{post_, uuid_});
         const int handle =
-            virConnectDomainEventRegisterAny(connection_.get(), nullptr, id, callback, subscription.get(), forget);
+            virConnectDomainEventRegisterAny(connection, nullptr, id, callback, subscription.get(), forget);
         if (handle < 0) return;
         static_cast<void>(subscription.release());
         subscriptions_.push_back(handle);
@@ -165,90 +156,92 @@ void SourceHost::subscribe() {
     add(VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_CALLBACK(on_iteration));
     add(VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed));
     auto subscription = std::make_unique<Subscription>(Subscription{post_, uuid_});
-    if (virConnectRegisterCloseCallback(connection_.get(), on_close, subscription.get(), forget) == 0)
+    if (virConnectRegisterCloseCallback(connection, on_close, subscription.get(), forget) == 0)
         static_cast<void>(subscription.release());
 }
 
+void SourceHost::unsubscribe() {
+    if (subscriptions_.empty()) return;
+    const Result<virConnectPtr> connection = calling_.connection();
+    if (!connection) return;
+    // Every subscription holds a reference that would keep the connection open.
+    for (const int handle : subscriptions_) virConnectDomainEventDeregisterAny(*connection, handle);
+    virConnectUnregisterCloseCallback(*connection, on_close);
+}
+
 void SourceHost::start(const MigrationRequest& request) {
+    const NativeResult<virDomainPtr> domain = calling_.guest(uuid_);
+    if (!domain) return post_(event::MigrateReturned{domain.error()});
     if (request.downtime_limit) {
         const auto limit = static_cast<unsigned long long>(request.downtime_limit->count());
-        if (virDomainMigrateSetMaxDowntime(domain_.get(), limit, 0) < 0)
-            return post_(event::MigrateReturned{last_error()});
+        if (virDomainMigrateSetMaxDowntime(*domain, limit, 0) < 0) return post_(event::MigrateReturned{last_error()});
     }
     TypedParams params;
     params.add(VIR_MIGRATE_PARAM_URI, target_.migration_uri);
     add_parameters(params, request);
-    const int answer = virDomainMigrateToURI3(domain_.get(), target_.destination_uri.c_str(), params.data(),
-                                              params.size(), migrate_flags(request));
+    const int answer = virDomainMigrateToURI3(*domain, target_.destination_uri.c_str(), params.data(), params.size(),
+                                              migrate_flags(request));
     post_(event::MigrateReturned{error_unless(answer == 0)});
 }
 
 void SourceHost::take_sample() {
-    const std::optional<JobStats> stats = stats_of(domain_.get(), 0);
+    const NativeResult<virDomainPtr> domain = looking_.guest(uuid_);
+    if (!domain) return post_(event::SampleFailed{domain.error()});
+    const std::optional<JobStats> stats = stats_of(*domain, 0);
     if (!stats) return post_(event::SampleFailed{last_error()});
     // In this order: the statistics may have waited for the last pass to end.
-    post_(event::Sampled{state_of(domain_.get()), *stats});
+    post_(event::Sampled{state_of(*domain), *stats});
 }
 
 void SourceHost::inspect() {
+    looking_.forget_guest();  // a handle may be older than the domain's end
+    const NativeResult<virDomainPtr> domain = looking_.guest(uuid_);
     event::Inspected inspected;
-    const Domain domain(virDomainLookupByUUIDString(connection_.get(), uuid_.c_str()));
     if (!domain) {
-        const NativeError error = last_error();
-        if (error.code != VIR_ERR_NO_DOMAIN) return post_(event::ConnectionLost{error.message});
+        if (domain.error().code != VIR_ERR_NO_DOMAIN) return post_(event::ConnectionLost{domain.error().message});
         inspected.state = GuestState::absent;
         return post_(inspected);
     }
-    inspected.state = state_of(domain.get());
+    inspected.state = state_of(*domain);
     // A job that failed is shown for a moment until libvirt has cleaned up after it.
-    const std::optional<JobStats> job = stats_of(domain.get(), 0);
+    const std::optional<JobStats> job = stats_of(*domain, 0);
     inspected.job_active = job && job->type != JobStats::Type::none;
     const std::optional<JobStats> completed =
-        stats_of(domain.get(), VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED);
+        stats_of(*domain, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED);
     if (completed && completed->type == JobStats::Type::completed &&
         completed->operation == JobStats::Operation::outgoing_migration)
         inspected.completed = completed;
     post_(std::move(inspected));
 }
 
-Domain SourceHost::steered() {
-    if (!steering_) {
-        Result<Connection> connection = open_connection(target_.connection, target_.credentials);
-        if (!connection) return nullptr;
-        steering_ = std::move(*connection);
-        virConnectSetKeepAlive(steering_.get(), keepalive_interval_seconds, keepalive_count);
-    }
-    return Domain(virDomainLookupByUUIDString(steering_.get(), uuid_.c_str()));
-}
-
 void SourceHost::apply(const order::Apply& order) {
-    const Domain domain = steered();
-    const int answer =
-        !domain ? -1
-                : std::visit(Overloaded{
-                                 [&](const SetDowntimeLimit& action) {
-                                     return virDomainMigrateSetMaxDowntime(
-                                         domain.get(), static_cast<unsigned long long>(action.limit.count()), 0);
-                                 },
-                                 [&](const SetBandwidth& action) {
-                                     return virDomainMigrateSetMaxSpeed(domain.get(), max_speed(action.limit), 0);
-                                 },
-                                 [&](const StartPostCopy&) { return virDomainMigrateStartPostCopy(domain.get(), 0); },
-                                 [&](const AbortMigration&) { return virDomainAbortJob(domain.get()); },
-                                 [](const Wait&) { return 0; },
-                             },
-                             order.action.what);
+    const NativeResult<virDomainPtr> domain = steering_.guest(uuid_);
+    if (!domain) return post_(event::ActionAnswered{order.index, domain.error()});
+    const int answer = std::visit(Overloaded{
+                                      [&](const SetDowntimeLimit& action) {
+                                          return virDomainMigrateSetMaxDowntime(
+                                              *domain, static_cast<unsigned long long>(action.limit.count()), 0);
+                                      },
+                                      [&](const SetBandwidth& action) {
+                                          return virDomainMigrateSetMaxSpeed(*domain, max_speed(action.limit), 0);
+                                      },
+                                      [&](const StartPostCopy&) { return virDomainMigrateStartPostCopy(*domain, 0); },
+                                      [&](const AbortMigration&) { return virDomainAbortJob(*domain); },
+                                      [](const Wait&) { return 0; },
+                                  },
+                                  order.action.what);
     post_(event::ActionAnswered{order.index, error_unless(answer == 0)});
 }
 
 void SourceHost::abort() {
-    const Domain domain = steered();
-    post_(event::AbortAnswered{error_unless(domain && virDomainAbortJob(domain.get()) == 0)});
+    const NativeResult<virDomainPtr> domain = steering_.guest(uuid_);
+    if (!domain) return post_(event::AbortAnswered{domain.error()});
+    post_(event::AbortAnswered{error_unless(virDomainAbortJob(*domain) == 0)});
 }
 
 void SourceHost::restore(Milliseconds downtime_limit) {
-    if (const Domain domain = steered())
-        virDomainMigrateSetMaxDowntime(domain.get(), static_cast<unsigned long long>(downtime_limit.count()), 0);
+    if (const NativeResult<virDomainPtr> domain = steering_.guest(uuid_))
+        virDomainMigrateSetMaxDowntime(*domain, static_cast<unsigned long long>(downtime_limit.count()), 0);
 }
 
 }  // namespace vmmi::hypervisor

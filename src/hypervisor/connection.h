@@ -9,8 +9,14 @@
 
 namespace vmmi::hypervisor {
 
-/// Opens a connection, with credentials where some are configured. The password is read for this one call and wiped
+/// A libvirt daemon, and who asks.
+struct Endpoint {
+    std::string uri;
+    Credentials credentials;
+};
+
+/// Opens a connection that notices a daemon which does not answer. The password is read for this one call and wiped
 /// after it. Never prompts. Fails with `bad_file_path` for the password file and `libvirt_disconnected` for libvirt.
-Result<Connection> open_connection(const std::string& uri, const Credentials& credentials);
+Result<Connection> open_connection(const Endpoint& endpoint);
 
 }  // namespace vmmi::hypervisor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hypervisor/credentials.h"
+#include "hypervisor/connection.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -86,7 +86,8 @@ int answer(virConnectCredentialPtr asked, unsigned int count, void* opaque) noex
 
 }  // namespace
 
-Result<Connection> open_connection(const std::string& uri, const Credentials& credentials) {
+Result<Connection> open_connection(const Endpoint& endpoint) {
+    const Credentials& credentials = endpoint.credentials;
     Secret password;
     if (credentials.password_file) {
         if (std::optional<Error> error = password.read(*credentials.password_file)) return fail(std::move(*error));
@@ -96,15 +97,21 @@ Result<Connection> open_connection(const std::string& uri, const Credentials& cr
                     credentials.password_file ? password.text() : nullptr};
     virConnectAuth auth{kinds.data(), static_cast<unsigned int>(kinds.size()), answer, &answers};
 
-    Connection connection(virConnectOpenAuth(uri.c_str(), &auth, 0));
-    if (connection) return connection;
+    Connection connection(virConnectOpenAuth(endpoint.uri.c_str(), &auth, 0));
+    if (connection) {
+        constexpr int interval_seconds = 5;
+        constexpr unsigned int unanswered = 5;
+        // Not every driver has it; without it, a daemon that hangs is noticed later.
+        virConnectSetKeepAlive(connection.get(), interval_seconds, unanswered);
+        return connection;
+    }
     const NativeError error = last_error();
     const bool refused = error.code == VIR_ERR_AUTH_FAILED || error.code == VIR_ERR_AUTH_CANCELLED;
     const char* remedy = refused ? "check configuration.connectionCredentials"
                                  : "check configuration.connection and that the daemon runs there";
     return fail(ErrorCode::libvirt_disconnected, "cannot connect to libvirt",
-                fmt::format("{}: {} (libvirt error {}, domain {}); {}", redact_uri(uri), error.message, error.code,
-                            error.domain, remedy));
+                fmt::format("{}: {} (libvirt error {}, domain {}); {}", redact_uri(endpoint.uri), error.message,
+                            error.code, error.domain, remedy));
 }
 
 }  // namespace vmmi::hypervisor
