@@ -32,8 +32,10 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     bool end_array() override { return close(); }
     bool key(std::string& name) override {
         Frame& frame = stack_.back();
-        if (std::get<Object>(frame.content).find(name) != nullptr)
-            return refuse(fmt::format("key {} occurs twice", quote(name)));
+        const Object& object = std::get<Object>(frame.content);
+        constexpr std::size_t most = 1000;  // the search for duplicates costs keys times keys
+        if (object.members().size() == most) return refuse(fmt::format("an object with more than {} keys", most));
+        if (object.find(name) != nullptr) return refuse(fmt::format("key {} occurs twice", quote(name)));
         frame.key = std::move(name);
         return true;
     }
