@@ -126,6 +126,11 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
     app.add_option("CONFIG", line.config);
     try {
         app.parse(argc, argv);
+    } catch (const CLI::ExtrasError&) {
+        // Its own text would show a password in a URI.
+        std::vector<std::string> unexpected;
+        for (const std::string& argument : app.remaining()) unexpected.push_back(quote(redact_uri(argument)));
+        return fail(malformed(fmt::format("unexpected: {}", fmt::join(unexpected, ", "))));
     } catch (const CLI::ParseError& error) {
         return fail(malformed(error.what()));
     }
