@@ -3,14 +3,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/overloaded.h"
 
 namespace vmmi {
 
 std::string quote(std::string_view text) {
     constexpr std::size_t longest = 80;
+    std::size_t length = std::min(text.size(), longest);
+    // Between the characters of UTF-8, not through one.
+    while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
     std::string shown = "\"";
-    for (const char c : text.substr(0, longest)) {
+    for (const char c : text.substr(0, length)) {
         const auto byte = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\')
             shown += {'\\', c};

@@ -17,11 +17,25 @@ bool names_a_secret(std::string_view parameter) {
     return std::ranges::any_of(words, [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
+/// Whether the authority has a colon before what cannot be a port: a password with a slash or a question mark in it.
+bool ends_in_a_password(std::string_view authority) {
+    const std::size_t colon = authority.rfind(':');
+    if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos) return false;
+    return authority.find_first_not_of("0123456789", colon + 1) != std::string_view::npos;
+}
+
 }  // namespace
 
 std::string redact_uri(std::string_view uri) {
     std::string shown;
-    const std::size_t query = std::min(uri.find('?'), uri.size());
+    std::size_t query = std::min(uri.find('?'), uri.size());
+    if (const std::size_t scheme = uri.find("://"); scheme < query) {
+        const std::string_view before = uri.substr(scheme + 3, query - scheme - 3);
+        const std::size_t at = uri.rfind('@');
+        if (before.find('@') == std::string_view::npos && at != std::string_view::npos && at > query &&
+            ends_in_a_password(before.substr(0, before.find('/'))))
+            query = std::min(uri.find('?', at), uri.size());
+    }
     std::string_view front = uri.substr(0, query);
 
     if (const std::size_t scheme = front.find("://"); scheme != std::string_view::npos) {
