@@ -8,6 +8,10 @@
 #include <spdlog/sinks/systemd_sink.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
 namespace vmmi::system {
 namespace {
 
@@ -83,8 +87,14 @@ Result<Log> Log::open(const Configuration& configuration, const std::string& plu
     Log log;
     if (configuration.log_target == LogTarget::none || configuration.verbose == 0) return log;
     if (configuration.log_target == LogTarget::file) {
-        // A FIFO would block for ever, and a device is no log.
+        // A FIFO would block for ever, a device is no log, and spdlog would make the folders of a misspelt path.
         struct stat info {};
+        const std::string folder = std::filesystem::path(configuration.log_file_path).parent_path();
+        if (!folder.empty() && ::stat(folder.c_str(), &info) != 0) {
+            return fail(ErrorCode::bad_file_path, "bad log file",
+                        fmt::format("configuration.logFilePath: {}: {}", configuration.log_file_path,
+                                    std::generic_category().message(errno)));
+        }
         if (::stat(configuration.log_file_path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
             return fail(
                 ErrorCode::bad_file_path, "bad log file",
