@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "message/messages.h"
+
+#include <gtest/gtest.h>
+
+#include "message/json.h"
+
+namespace vmmi::message {
+namespace {
+
+constexpr std::uint64_t noon = 1'700'000'000;
+
+/// Compares documents, not their text.
+void expect_message(const std::string& message, std::string_view golden) {
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+    const Result<Object> got = parse_json(message);
+    const Result<Object> expected = parse_json(golden);
+    ASSERT_TRUE(got) << message;
+    ASSERT_TRUE(expected) << expected.error().details;
+    EXPECT_EQ(*got, *expected) << message;
+}
+
+std::string problem(std::string_view text) {
+    const Result<Object> body = read_configuration(text);
+    if (body) return "accepted";
+    EXPECT_EQ(body.error().code, ErrorCode::malformed_configuration);
+    return body.error().details;
+}
+
+TEST(StatusMessage, CarriesWhatIsKnown) {
+    Status status;
+    status.policy = "precopy";
+    status.phase = Phase::precopy;
+    status.elapsed = Milliseconds(12'000);
+    status.progress_percent = 42;
+    status.sample_age = Milliseconds(200);
+    status.iteration = 3;
+    status.total = mebibytes(1024);
+    status.remaining = mebibytes(100);
+    status.transferred = mebibytes(1500);
+    status.bandwidth = mebibytes_per_second(110);
+    status.dirty_rate = mebibytes_per_second(90);
+    status.downtime_limit = Milliseconds(150);
+    status.throttle_percent = 20;
+    status.eta = Milliseconds(8000);
+    status.last_action = ActionRecord{Milliseconds(9000), {SetDowntimeLimit{Milliseconds(150)}, "because"}, {}};
+    expect_message(status_message(status, noon), R"({
+        "vmmiVersion": "0.4.1", "contentType": "status", "timestamp": 1700000000,
+        "status": {
+            "policy": "precopy", "phase": "precopy", "elapsedMs": 12000, "progressPercent": 42, "sampleAgeMs": 200,
+            "iteration": 3, "totalBytes": 1073741824, "remainingBytes": 104857600, "transferredBytes": 1572864000,
+            "bandwidthBytesPerSecond": 115343360, "dirtyRateBytesPerSecond": 94371840, "downtimeLimitMs": 150,
+            "throttlePercent": 20, "etaMs": 8000,
+            "lastAction": {"atMs": 9000, "action": "setDowntime", "downtimeLimitMs": 150, "reason": "because"}
+        }})");
+}
+
+TEST(StatusMessage, SaysNullForWhatIsNotKnown) {
+    Status status;
+    status.policy = "precopy";
+    expect_message(status_message(status, noon), R"({
+        "vmmiVersion": "0.4.1", "contentType": "status", "timestamp": 1700000000,
+        "status": {
+            "policy": "precopy", "phase": "connecting", "elapsedMs": 0, "progressPercent": 0, "sampleAgeMs": null,
+            "iteration": 0, "totalBytes": 0, "remainingBytes": 0, "transferredBytes": 0,
+            "bandwidthBytesPerSecond": 0, "dirtyRateBytesPerSecond": 0, "downtimeLimitMs": null,
+            "throttlePercent": null, "etaMs": null, "lastAction": null
+        }})");
+}
+
+Outcome outcome() {
+    Outcome outcome;
+    outcome.policy = "precopy";
+    outcome.total_time = Milliseconds(30'000);
+    outcome.downtime = Milliseconds(120);
+    outcome.setup_time = Milliseconds(5);
+    outcome.iterations = 4;
+    outcome.total = mebibytes(1024);
+    outcome.transferred = mebibytes(2048);
+    outcome.actions = {
+        {Milliseconds(1), {SetBandwidth{mebibytes_per_second(1)}, "a"}, {}},
+        {Milliseconds(2), {StartPostCopy{}, "b"}, "not enabled"},
+        {Milliseconds(3), {Wait{}, "c"}, {}},
+        {Milliseconds(4), {AbortMigration{}, "d"}, {}},
+    };
+    return outcome;
+}
+
+constexpr std::string_view numbers = R"(
+    "policy": "precopy", "totalTimeMs": 30000, "downtimeMs": 120, "setupTimeMs": 5, "iterations": 4,
+    "totalBytes": 1073741824, "transferredBytes": 2147483648,
+    "actions": [
+        {"atMs": 1, "action": "setBandwidth", "bandwidthBytesPerSecond": 1048576, "reason": "a"},
+        {"atMs": 2, "action": "postcopy", "reason": "b", "refused": "not enabled"},
+        {"atMs": 3, "action": "wait", "reason": "c"},
+        {"atMs": 4, "action": "abort", "reason": "d"}
+    ])";
+
+TEST(CompletionMessage, ReportsASuccess) {
+    expect_message(completion_message(outcome(), noon),
+                   R"({"vmmiVersion": "0.4.1", "contentType": "completion", "timestamp": 1700000000,
+                       "completion": {"result": "success", "success": {)" +
+                       std::string(numbers) + "}}}");
+}
+
+TEST(CompletionMessage, ReportsAnErrorWithTheSameNumbers) {
+    Outcome failed = outcome();
+    failed.error = Error{ErrorCode::migration_failed, "migration failed", "details \x1b \xff"};
+    expect_message(completion_message(failed, noon),
+                   R"({"vmmiVersion": "0.4.1", "contentType": "completion", "timestamp": 1700000000,
+                       "completion": {"result": "error", "error": {
+                           "code": 8, "message": "migration failed", "details": "details \u001b \ufffd",)" +
+                       std::string(numbers) + "}}}");
+}
+
+TEST(CompletionMessage, KeepsTheNumbersOfTheInterface) {
+    const std::vector<std::pair<ErrorCode, int>> codes{
+        {ErrorCode::none, 0},
+        {ErrorCode::unknown, 1},
+        {ErrorCode::operation_failed, 2},
+        {ErrorCode::bad_file_path, 3},
+        {ErrorCode::configuration_failed, 4},
+        {ErrorCode::malformed_parameters, 5},
+        {ErrorCode::malformed_configuration, 6},
+        {ErrorCode::missing_parameters, 7},
+        {ErrorCode::migration_failed, 8},
+        {ErrorCode::migration_aborted, 9},
+        {ErrorCode::vm_unknown, 10},
+        {ErrorCode::vm_disappeared, 11},
+        {ErrorCode::libvirt_disconnected, 12},
+        {ErrorCode::detached, 13},
+    };
+    for (const auto& [code, number] : codes) EXPECT_EQ(static_cast<int>(code), number);
+}
+
+TEST(ConfigurationMessage, IsReadInBothVersions) {
+    for (const char* version : {"0.3.0", "0.4.1"}) {
+        const Result<Object> body = read_configuration(std::string(R"({"vmmiVersion": ")") + version +
+                                                       R"(", "contentType": "configuration", "timestamp": 3,
+                                                           "configuration": {"verbose": 2}})");
+        ASSERT_TRUE(body) << body.error().details;
+        EXPECT_EQ(*body, (Object{{"verbose", 2}}));
+    }
+}
+
+TEST(ConfigurationMessage, SaysWhatIsWrongWithIt) {
+    const std::vector<std::pair<const char*, const char*>> cases{
+        {R"({"contentType": "configuration", "configuration": {}})",
+         R"(vmmiVersion: expected "0.4.1" (or "0.3.0"), got nothing)"},
+        {R"({"vmmiVersion": "1.0", "contentType": "configuration", "configuration": {}})",
+         R"(vmmiVersion: expected "0.4.1" (or "0.3.0"), got "1.0")"},
+        {R"({"vmmiVersion": 0.4, "contentType": "configuration", "configuration": {}})",
+         R"(vmmiVersion: expected "0.4.1" (or "0.3.0"), got 0.4)"},
+        {R"({"vmmiVersion": "0.4.1", "configuration": {}})", R"(contentType: expected "configuration", got nothing)"},
+        {R"({"vmmiVersion": "0.4.1", "contentType": "status", "configuration": {}})",
+         R"(contentType: expected "configuration", got "status")"},
+        {R"({"vmmiVersion": "0.4.1", "contentType": "configuration"})",
+         "configuration: expected an object, got nothing"},
+        {R"({"vmmiVersion": "0.4.1", "contentType": "configuration", "configuration": []})",
+         "configuration: expected an object, got a list"},
+        {R"({"vmmiVersion": "0.4.1", "contentType": "configuration", "configuration": {}, "verbose": 1})",
+         R"(unknown key "verbose" beside "configuration"; settings belong inside of it)"},
+    };
+    for (const auto& [text, expected] : cases) EXPECT_EQ(problem(text), expected);
+}
+
+TEST(ConfigurationMessage, IsReadAsItWasPrinted) {
+    const Object given{{"logFilePath", "/var/log/x"}, {"connectionCredentials", Object{{"username", "u"}}}};
+    const Result<Configuration> configuration = make_configuration(given, {});
+    ASSERT_TRUE(configuration);
+    const Result<Object> body = read_configuration(configuration_message(*configuration));
+    ASSERT_TRUE(body) << body.error().details;
+    const Result<Configuration> again = make_configuration(*body, {});
+    ASSERT_TRUE(again) << again.error().details;
+    EXPECT_EQ(again->settings.values(), configuration->settings.values());
+}
+
+TEST(ConfigurationMessage, MasksThePasswordInAUri) {
+    const Result<Configuration> configuration =
+        make_configuration({{"connection", "qemu+tcp://u:hunter2@h/system"}}, {});
+    ASSERT_TRUE(configuration);
+    const std::string text = configuration_message(*configuration);
+    EXPECT_EQ(text.find("hunter2"), std::string::npos);
+    EXPECT_NE(text.find("qemu+tcp://u:***@h/system"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace vmmi::message

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "core/configuration.h"
+#include "precopy.h"
+#include "sample.h"
+
+namespace vmmi {
+namespace {
+
+/// A new plugin is added here.
+const std::vector<Plugin> plugins{precopy::plugin(), sample::plugin()};
+
+/// Says what is wrong with a key, for its path.
+void expect_well_declared(const Key& key, const std::string& path) {
+    EXPECT_FALSE(key.name.empty()) << path;
+    EXPECT_FALSE(key.help.empty()) << path;
+    EXPECT_NE(key.help.back(), '.') << path;
+    for (const Key& child : key.children) expect_well_declared(child, path + "." + child.name);
+}
+
+TEST(EveryPlugin, AcceptsItsOwnDefaults) {
+    for (const Plugin& plugin : plugins) {
+        const Result<Configuration> configuration = make_configuration({}, plugin.keys);
+        ASSERT_TRUE(configuration) << plugin.name << ": " << configuration.error().details;
+        // The defaults, given one by one, pass their own checks.
+        Object given;
+        for (const Member& member : configuration->settings.values().members())
+            if (!member.value.is_null() && member.value.get_if<Object>() == nullptr)
+                given.set(member.name, member.value);
+        EXPECT_TRUE(make_configuration(given, plugin.keys)) << plugin.name;
+        const Result<std::unique_ptr<Policy>> policy = plugin.make_policy(configuration->settings);
+        ASSERT_TRUE(policy) << plugin.name << ": " << policy.error().details;
+        EXPECT_NE(*policy, nullptr);
+        EXPECT_TRUE((*policy)->decide({}).empty()) << plugin.name << " acts before anything happened";
+    }
+}
+
+TEST(EveryPlugin, DeclaresItself) {
+    for (const Plugin& plugin : plugins) {
+        EXPECT_FALSE(plugin.name.empty());
+        EXPECT_NE(plugin.name, "migrate") << "reserved by the interface";
+        EXPECT_FALSE(plugin.version.empty());
+        EXPECT_FALSE(plugin.summary.empty());
+        for (const Key& key : plugin.keys) expect_well_declared(key, plugin.name + ": " + key.name);
+        for (const Key& key : plugin.keys)
+            for (const Key& common : common_keys()) EXPECT_NE(key.name, common.name) << plugin.name;
+    }
+}
+
+}  // namespace
+}  // namespace vmmi

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "system/log.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "system/temporary.h"
+
+namespace vmmi::system {
+namespace {
+
+using Level = Log::Level;
+
+Configuration logging_to(const std::string& path, int verbose) {
+    Configuration configuration;
+    configuration.log_target = LogTarget::file;
+    configuration.log_file_path = path;
+    configuration.verbose = verbose;
+    return configuration;
+}
+
+/// What a log of that verbosity keeps of one line of every level.
+std::string kept_at(int verbose) {
+    const test::TemporaryFolder folder;
+    const std::string path = folder / "log";
+    Result<Log> log = Log::open(logging_to(path, verbose), "demo");
+    EXPECT_TRUE(log);
+    log->write(Level::error, "E!");
+    log->write(Level::warning, "W!");
+    log->write(Level::info, "I!");
+    log->write(Level::debug, "D!");
+    log->write(Level::trace, "T!");
+    std::string kept;
+    for (const char c : test::content_of(path))
+        if (c == '!' || (c >= 'A' && c <= 'Z' && c != 'T')) kept += c;
+    return kept;
+}
+
+TEST(Log, KeepsMoreTheMoreVerboseItIs) {
+    const auto lines = [](int verbose) {
+        const std::string kept = kept_at(verbose);
+        return std::count(kept.begin(), kept.end(), '!');
+    };
+    EXPECT_EQ(lines(0), 0);
+    EXPECT_EQ(lines(1), 3);
+    EXPECT_EQ(lines(2), 4);
+    EXPECT_EQ(lines(3), 5);
+}
+
+TEST(Log, WritesATimeTheProcessAndTheLevel) {
+    const test::TemporaryFolder folder;
+    const std::string path = folder / "log";
+    Result<Log> log = Log::open(logging_to(path, 1), "demo");
+    ASSERT_TRUE(log);
+    log->write(Level::warning, "{} is not a format");
+    const std::string text = test::content_of(path);
+    EXPECT_NE(text.find(" vmmi-demo[" + std::to_string(::getpid()) + "] warning: {} is not a format\n"),
+              std::string::npos)
+        << text;
+    EXPECT_EQ(text[10], 'T') << text;
+}
+
+TEST(Log, EscapesWhatCouldForgeALine) {
+    const test::TemporaryFolder folder;
+    const std::string path = folder / "log";
+    Result<Log> log = Log::open(logging_to(path, 1), "demo");
+    ASSERT_TRUE(log);
+    log->write(Level::info, std::string_view("a\nb\r\x1b[2J\x7f\0ä", 12));
+    const std::string text = test::content_of(path);
+    EXPECT_NE(text.find("a\\x0ab\\x0d\\x1b[2J\\x7f\\x00ä\n"), std::string::npos) << text;
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+}
+
+TEST(Log, IsAppendedTo) {
+    const test::TemporaryFolder folder;
+    const std::string path = folder.write("log", "before\n");
+    Result<Log> log = Log::open(logging_to(path, 1), "demo");
+    ASSERT_TRUE(log);
+    log->write(Level::info, "after");
+    EXPECT_EQ(test::content_of(path).rfind("before\n", 0), 0U);
+}
+
+TEST(Log, TouchesNothingWhereItKeepsNothing) {
+    const test::TemporaryFolder folder;
+    Configuration configuration = logging_to(folder / "log", 0);
+    ASSERT_TRUE(Log::open(configuration, "demo"));
+    configuration.log_target = LogTarget::none;
+    configuration.verbose = 3;
+    ASSERT_TRUE(Log::open(configuration, "demo"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "log"));
+    Log().write(Level::error, "into nothing");
+}
+
+TEST(Log, RefusesAPathThatIsNoFile) {
+    const test::TemporaryFolder folder;
+    const std::string fifo = folder / "fifo";
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    for (const std::string& path :
+         {fifo, folder / ".", std::string("/dev/full"), folder.write("file", "") + "/below"}) {
+        const Result<Log> log = Log::open(logging_to(path, 1), "demo");
+        ASSERT_FALSE(log) << path;
+        EXPECT_EQ(log.error().code, ErrorCode::bad_file_path);
+        EXPECT_NE(log.error().details.find("configuration.logFilePath"), std::string::npos);
+    }
+}
+
+TEST(Log, MakesNoFolders) {
+    const test::TemporaryFolder folder;
+    const Result<Log> log = Log::open(logging_to(folder / "missing/log", 1), "demo");
+    EXPECT_FALSE(log);
+    EXPECT_FALSE(std::filesystem::exists(folder / "missing"));
+}
+
+}  // namespace
+}  // namespace vmmi::system
