@@ -30,7 +30,7 @@ DOMAIN = """\
   <memory unit='MiB'>{memory_mib}</memory>
   <vcpu>1</vcpu>
   <os>
-    <type arch='x86_64' machine='pc'>hvm</type>
+    <type arch='x86_64' machine='{machine}'>hvm</type>
     <kernel>{shared}/vmlinuz</kernel>
     <initrd>{shared}/initramfs</initrd>
     <cmdline>{cmdline}</cmdline>
@@ -59,6 +59,7 @@ class Settings:
     rate_mib: int
     pattern: str
     persistent: bool
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,12 @@ class Guest:
 
     @classmethod
     def start(cls, pair: Pair, name: str, memory_mib: int = 192, working_set_mib: int = 64, rate_mib: int = 40,
-              pattern: str = "page", persistent: bool = False) -> Guest:
-        """Starts a guest on the source host; returns when it has made progress for a second."""
+              pattern: str = "page", persistent: bool = False, machine: str = "pc") -> Guest:
+        """Starts a guest on the source host; returns when it has made progress for a second.
+
+        The pattern `page` rewrites whole pages with content that cannot be compressed, `word` one word in each. To migrate
+        to an older QEMU than the source's, name a machine type that it knows, such as pc-i440fx-10.0.
+        """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,24}", name):
             raise TestbedError(f"{name!r} is no name for a guest: up to 24 letters, digits, - and _")
         if pattern not in PATTERNS:
@@ -90,7 +95,8 @@ class Guest:
         if memory_mib < working_set_mib + RAM:
             raise TestbedError(f"a working set of {working_set_mib} MiB needs at least {working_set_mib + RAM} MiB of memory, "
                                f"not {memory_mib}")
-        guest = cls(pair, Settings(name, str(uuid.uuid4()), memory_mib, working_set_mib, rate_mib, pattern, persistent))
+        guest = cls(pair, Settings(name, str(uuid.uuid4()), memory_mib, working_set_mib, rate_mib, pattern, persistent,
+                                    machine))
         if guest.socket.exists():
             raise TestbedError(f"there is a guest {name!r} already")
         guest.start_recorder()
@@ -190,8 +196,8 @@ class Guest:
     def corrupt_page(self) -> int:
         """Changes one byte of the working set behind the guest's back, and returns the address in QEMU's memory.
 
-        It shows that the guest's check finds a damaged page. The byte lies in the page's constant or next content; so the
-        guest must find it before it rewrites that page, and it always does: it checks each page before rewriting it.
+        It shows that the guest's check finds a damaged page. The guest cannot write over it unseen: it checks each page
+        before it rewrites it.
         """
         host = self.host()
         process = host.qemu(self.name) if host else None

@@ -18,8 +18,20 @@ from .system import CACHE, CannotRunHere, TestbedError, locked, require, run
 # emulation, and libvirt 11.2 to 11.3 crashes when it recovers a post-copy migration.
 RELEASES = ("forky", "trixie", "bookworm")
 MACHINE = "machine"
-PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients", "qemu-system-x86", "iproute2", "sasl2-bin",
+PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients", "qemu-system-x86", "sasl2-bin",
             "libsasl2-modules")
+# Run inside a fresh root. Named in debootstrap's --include the packages fail, because of the order in which it sets them
+# up. The user and the folders come with a package that wants systemd.
+INSTALL = f"""\
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -qq --no-install-recommends {' '.join(PACKAGES)}
+apt-get clean
+id libvirt-qemu >/dev/null 2>&1 || useradd --system --shell /usr/sbin/nologin libvirt-qemu
+mkdir -p /etc/libvirt /etc/sasl2 /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
+touch /etc/hosts
+rm -rf /var/lib/apt/lists/* /etc/apt/apt.conf.d/99machine /etc/resolv.conf
+"""
 
 
 def say(text: str) -> None:
@@ -57,7 +69,7 @@ def root_folder(flavor: str) -> Path:
         if not (version(["libvirtd", "--version"]) and version(["qemu-system-x86_64", "--version"])):
             raise CannotRunHere("flavor machine needs libvirtd, virsh and qemu-system-x86_64 installed on this machine")
         return Path("/")
-    recipe = hashlib.sha256(" ".join((flavor, *PACKAGES)).encode()).hexdigest()[:8]
+    recipe = hashlib.sha256(f"{flavor} {INSTALL}".encode()).hexdigest()[:8]
     folder = CACHE / "roots" / f"{flavor}-{recipe}"
     if not folder.exists():
         with locked(folder.parent):
@@ -76,11 +88,6 @@ def build_root(flavor: str, folder: Path) -> None:
     script = flavor if Path(f"/usr/share/debootstrap/scripts/{flavor}").exists() else "sid"
     # In a mount namespace of its own, so that /proc of the new root goes away with the builder, however that ends.
     private = ["unshare", "--mount", "--"]
-    # Named in debootstrap's --include these packages fail, because of the order in which it sets them up.
-    install = ("export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; "
-               f"apt-get install -qq --no-install-recommends {' '.join(PACKAGES)}; apt-get clean; "
-               "rm -rf /var/lib/apt/lists/* /etc/apt/apt.conf.d/99machine /etc/resolv.conf; mkdir -p /etc/sasl2; "
-               "touch /etc/hosts")
     try:
         run([*private, "debootstrap", "--variant=minbase", flavor, building, debian_mirror(), script])
         no_services = building / "usr/sbin/policy-rc.d"  # packages start nothing while they are installed
@@ -89,7 +96,7 @@ def build_root(flavor: str, folder: Path) -> None:
         (building / "etc/resolv.conf").unlink(missing_ok=True)
         shutil.copy("/etc/resolv.conf", building / "etc/resolv.conf")
         (building / "etc/apt/apt.conf.d/99machine").write_text(apt_settings())
-        run([*private, "sh", "-ec", 'mount -t proc proc "$1/proc"; exec chroot "$1" sh -ec "$2"', "sh", building, install])
+        run([*private, "sh", "-ec", 'mount -t proc proc "$1/proc"; exec chroot "$1" sh -ec "$2"', "sh", building, INSTALL])
         building.rename(folder)
     except TestbedError as error:
         raise CannotRunHere(f"cannot build the {flavor} root folder; it needs Debian's packages over the network\n{error}") \
