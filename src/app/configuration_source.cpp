@@ -79,13 +79,18 @@ Result<Object> read_named(const std::string& name, const std::string& text) {
 
 }  // namespace
 
+std::string ConfigurationSource::name() const {
+    if (argument == "-") return "standard input";
+    return argument.value_or(default_path);
+}
+
 Result<Object> obtain_configuration(const ConfigurationSource& source, system::Signals& signals) {
     if (source.argument == "-") {
         Result<std::string> text = read_message_from_input(signals);
         if (!text) return fail(text.error());
-        return read_named("standard input", *text);
+        return read_named(source.name(), *text);
     }
-    const std::string& path = source.argument ? *source.argument : source.default_path;
+    const std::string path = source.name();
     if (!source.argument && system::kind_of(path) == system::FileKind::missing) return Object{};
     const Result<std::string> text = system::read_file(path, Framing::longest);
     if (!text) return fail(text.error());

@@ -14,6 +14,9 @@ namespace vmmi::app {
 struct ConfigurationSource {
     std::optional<std::string> argument;
     std::string default_path;
+
+    /// As an error message calls it.
+    std::string name() const;
 };
 
 /// The body of the configuration message; empty where the default file is missing.

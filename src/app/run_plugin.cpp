@@ -72,7 +72,9 @@ Result<Configuration> Run::configure(const cli::CommandLine& line) {
     const app::ConfigurationSource source{line.config, fmt::format("{}/{}.json", VMMI_CONFIG_DIR, plugin_.name)};
     const Result<Object> given = app::obtain_configuration(source, signals_);
     if (!given) return fail(given.error());
-    return make_configuration(*given, plugin_.keys);
+    Result<Configuration> configuration = make_configuration(*given, plugin_.keys);
+    if (!configuration) configuration.error().details.insert(0, source.name() + ": ");
+    return configuration;
 }
 
 Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& configuration) {
