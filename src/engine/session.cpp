@@ -17,6 +17,7 @@ constexpr Milliseconds short_interval{200};
 /// libvirt clears a failed job within about two seconds of its end, and tells completed statistics right after it.
 constexpr Milliseconds patience_for_verdict{10'000};
 constexpr Milliseconds patience_for_statistics{2'000};
+constexpr Milliseconds patience_for_abort{3'000};
 
 Milliseconds between(TimePoint from, TimePoint to) {
     return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(to - from));
@@ -170,11 +171,14 @@ void Session::on(const event::ActionAnswered& event) {
 
 void Session::on(const event::AbortAnswered& event) {
     abort_pending_ = false;
-    if (!event.error) return note(Level::info, "libvirt accepted the abort");
-    // Before the job began there is nothing to abort yet, and after its end nothing any more: Tick tries again as long
-    // as the migrate call has not come back.
-    note(Level::debug, "libvirt refused the abort: " + describe(*event.error));
-    deadline_ = now_ + short_interval;
+    // Before the job began there is nothing to abort yet, and an abort that libvirt accepted may still come too early
+    // for QEMU: as long as the migrate call has not come back, it is tried again.
+    abort_again_ = now_ + (event.error ? short_interval : patience_for_abort);
+    deadline_ = std::min(deadline_.value_or(*abort_again_), *abort_again_);
+    if (event.error)
+        note(Level::debug, "libvirt refused the abort: " + describe(*event.error));
+    else
+        note(Level::info, "libvirt accepted the abort");
 }
 
 void Session::on(const event::Inspected& event) {
@@ -209,10 +213,7 @@ void Session::on(const event::AbortRequested&) {
 
 void Session::on(const event::Tick&) {
     if (stage_ == Stage::migrating) {
-        if (evidence_.abort_requested && !abort_pending_) {
-            abort_pending_ = true;
-            orders_.push_back(order::Abort{});
-        }
+        if (abort_again_ && now_ >= *abort_again_) order_abort();
         take_sample();
         const bool quick = evidence_.abort_requested || stats_.memory_total.count == 0;
         deadline_ = now_ + (quick ? std::min(short_interval, options_.sample_interval) : options_.sample_interval);
@@ -275,8 +276,13 @@ void Session::request_abort(std::string reason) {
     note(Level::info, "abort: " + reason);
     evidence_.abort_requested = true;
     abort_reason_ = std::move(reason);
-    if (stage_ != Stage::migrating) return;
+    if (stage_ == Stage::migrating) order_abort();
+}
+
+void Session::order_abort() {
+    if (abort_pending_) return;
     abort_pending_ = true;
+    abort_again_.reset();
     orders_.push_back(order::Abort{});
 }
 

@@ -66,6 +66,7 @@ class Session {
     void ask_policy();
     void carry_out(Action action);
     void request_abort(std::string reason);
+    void order_abort();
     void conclude();
     void finish(std::optional<Error> error);
     void finish_failed(ErrorCode code, std::string message, std::string details);
@@ -98,7 +99,8 @@ class Session {
     Progress progress_;
 
     std::string abort_reason_;
-    bool abort_pending_ = false;  ///< an answer is awaited
+    bool abort_pending_ = false;            ///< an answer is awaited
+    std::optional<TimePoint> abort_again_;  ///< when to try once more
 
     std::vector<ActionRecord> actions_;
     std::optional<Outcome> outcome_;
