@@ -19,8 +19,14 @@ using List = std::vector<Value>;
 /// Named values in the order in which they were set; a name occurs once.
 class Object {
   public:
-    Object() = default;
+    // Defined where Member is complete: clang insists.
+    Object();
     Object(std::initializer_list<Member> members);
+    Object(const Object&);
+    Object(Object&&) noexcept;
+    Object& operator=(const Object&);
+    Object& operator=(Object&&) noexcept;
+    ~Object();
 
     /// The member of that name, or nullptr.
     const Value* find(std::string_view name) const;
