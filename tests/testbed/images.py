@@ -79,15 +79,15 @@ def root_folder(flavor: str) -> Path:
 
 
 def build_root(flavor: str, folder: Path) -> None:
-    require({"debootstrap": "it builds the hosts' root folder", "unshare": "package util-linux"})
+    require({"debootstrap": "it builds the hosts' root folder", "unshare": "package util-linux", "setpriv": "package util-linux"})
     for abandoned in folder.parent.glob(".building-*"):  # of a builder that was killed: the lock is ours now
         shutil.rmtree(abandoned)
     say(f"building the {flavor} root folder in {folder.parent} (about a minute, once)")
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     building.chmod(0o755)
     script = flavor if Path(f"/usr/share/debootstrap/scripts/{flavor}").exists() else "sid"
-    # In a mount namespace of its own, so that /proc of the new root goes away with the builder, however that ends.
-    private = ["unshare", "--mount", "--"]
+    # All processes and mounts of the build go away with this process, however it ends.
+    private = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
     try:
         run([*private, "debootstrap", "--variant=minbase", flavor, building, debian_mirror(), script])
         no_services = building / "usr/sbin/policy-rc.d"  # packages start nothing while they are installed
