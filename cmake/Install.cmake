@@ -13,6 +13,8 @@ install(FILES "${PROJECT_BINARY_DIR}/vmmi-config.cmake" "${PROJECT_BINARY_DIR}/v
               cmake/VmmiPlugin.cmake
         DESTINATION "${package_dir}")
 
+# Found from where the file lies, so that the installed tree can be moved.
+file(RELATIVE_PATH pc_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
 configure_file(cmake/vmmi-plugin.pc.in "${PROJECT_BINARY_DIR}/vmmi-plugin.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/vmmi-plugin.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
