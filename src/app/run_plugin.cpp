@@ -29,7 +29,7 @@ class Run {
 
   private:
     Result<Configuration> configure(const cli::CommandLine& line);
-    Result<Outcome> migrate(const cli::CommandLine& line, const Configuration& configuration);
+    Result<Outcome> migrate(const cli::CommandLine& line, const Configuration& configuration, Policy& policy);
 
     const Plugin& plugin_;
     system::Channels& channels_;
@@ -60,11 +60,14 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
     }
     const Result<Configuration> configuration = configure(*line);
     if (!configuration) return failed(plugin_, configuration.error());
+    // Settings that are fine one by one may contradict each other: the policy says so, to --print-config as well.
+    const Result<std::unique_ptr<Policy>> policy = plugin_.make_policy(configuration->settings);
+    if (!policy) return failed(plugin_, policy.error());
     if (line->mode == Mode::print_config) {
         channels_.write_output(message::configuration_message(*configuration) + "\n");
         return std::nullopt;
     }
-    Result<Outcome> outcome = migrate(*line, *configuration);
+    Result<Outcome> outcome = migrate(*line, *configuration, **policy);
     return outcome ? std::move(*outcome) : failed(plugin_, outcome.error());
 }
 
@@ -77,14 +80,12 @@ Result<Configuration> Run::configure(const cli::CommandLine& line) {
     return configuration;
 }
 
-Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& configuration) {
-    const Result<std::unique_ptr<Policy>> policy = plugin_.make_policy(configuration.settings);
-    if (!policy) return fail(policy.error());
+Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& configuration, Policy& policy) {
     Result<system::Log> log = system::Log::open(configuration, plugin_.name);
     if (!log) return fail(log.error());
     app::Supervision supervision{
         .policy_name = plugin_.name,
-        .policy = **policy,
+        .policy = policy,
         .configuration = configuration,
         .line = line,
         .signals = signals_,

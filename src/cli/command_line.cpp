@@ -45,7 +45,8 @@ bool has_control_characters(std::string_view text) {
 /// RFC 3986, section 3.1: what comes before the first colon.
 bool has_scheme(std::string_view uri) {
     const std::size_t colon = uri.find(':');
-    if (colon == std::string_view::npos || colon == 0 || colon + 1 == uri.size()) return false;
+    if (colon == std::string_view::npos || colon + 1 == uri.size()) return false;
+    if (!((uri[0] >= 'a' && uri[0] <= 'z') || (uri[0] >= 'A' && uri[0] <= 'Z'))) return false;
     return std::ranges::all_of(uri.substr(0, colon), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' ||
                c == '.';

@@ -34,7 +34,7 @@ std::string describe(const Value& value) {
                           [](std::monostate) { return std::string("null"); },
                           [](bool flag) { return std::string(flag ? "true" : "false"); },
                           [](std::int64_t number) { return fmt::to_string(number); },
-                          [](double number) { return fmt::to_string(number); },
+                          [](double number) { return fmt::format("{:#}", number); },
                           [](const std::string& text) { return quote(text); },
                           [](const List&) { return std::string("a list"); },
                           [](const Object&) { return std::string("an object"); },

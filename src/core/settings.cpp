@@ -51,6 +51,7 @@ Result<Value> check(const Key& key, const Value& given, const std::string& place
         case Key::Type::text: {
             const std::string* text = given.get_if<std::string>();
             if (text == nullptr) return fail(malformed(place, "a string", given));
+            if (text->empty()) return fail(malformed(place, "a string that is not empty", given));
             if (!key.choices.empty() && std::ranges::find(key.choices, *text) == key.choices.end())
                 return fail(malformed(place, fmt::format("one of \"{}\"", fmt::join(key.choices, "\", \"")), given));
             return given;

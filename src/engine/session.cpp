@@ -199,15 +199,18 @@ void Session::on(const event::ConnectionLost& event) {
 void Session::on(const event::DetachRequested&) {
     if (stage_ == Stage::connecting)
         return finish_failed(ErrorCode::detached, "detached", "told to leave before the migration was started");
-    finish_failed(ErrorCode::detached, "detached",
-                  fmt::format("told to leave in phase {}; the migration of {} goes on in libvirt, without supervision",
-                              to_string(phase_), guest_.name));
+    finish_failed(
+        ErrorCode::detached, "detached",
+        fmt::format("told to leave in phase {}; the migration of {} goes on in libvirt, without supervision{}",
+                    to_string(phase_), guest_.name,
+                    sampled_ ? "" : "; it was just being started: look at the source whether it runs"));
 }
 
 void Session::on(const event::AbortRequested&) {
     if (stage_ == Stage::connecting)
         return finish_failed(ErrorCode::migration_aborted, "migration aborted",
                              "told to abort before the migration was started");
+    note(Level::info, "abort: told to by a signal");
     request_abort("told to abort by a signal");
 }
 
@@ -273,7 +276,6 @@ void Session::carry_out(Action action) {
 
 void Session::request_abort(std::string reason) {
     if (evidence_.abort_requested) return;
-    note(Level::info, "abort: " + reason);
     evidence_.abort_requested = true;
     abort_reason_ = std::move(reason);
     if (stage_ == Stage::migrating) order_abort();
@@ -281,8 +283,11 @@ void Session::request_abort(std::string reason) {
 
 void Session::order_abort() {
     if (abort_pending_) return;
-    abort_pending_ = true;
     abort_again_.reset();
+    // From here on the guest's memory is on both hosts: whoever ends either side loses the guest.
+    if (phase_ == Phase::postcopy || phase_ == Phase::postcopy_failed)
+        return note(Level::warning, "post-copy began: too late to abort, the migration goes on");
+    abort_pending_ = true;
     orders_.push_back(order::Abort{});
 }
 

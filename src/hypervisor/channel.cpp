@@ -11,6 +11,11 @@ void Channel::disconnect() {
 }
 
 Result<virConnectPtr> Channel::connection() {
+    // The daemon may have gone and come back.
+    if (connection_ && virConnectIsAlive(connection_.get()) == 0) {
+        guest_.reset();
+        connection_.reset();
+    }
     if (!connection_) {
         Result<Connection> opened = open_connection(endpoint_);
         if (!opened) return fail(opened.error());

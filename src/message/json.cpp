@@ -114,6 +114,11 @@ std::string dump(const Value& value, int indent) {
 }  // namespace
 
 Result<Object> parse_json(std::string_view text) {
+    constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+    if (text.starts_with(byte_order_mark)) {
+        return fail(ErrorCode::malformed_configuration, "malformed configuration",
+                    "begins with a byte order mark; JSON has none");
+    }
     Builder builder;
     std::string problem;
     try {

@@ -337,6 +337,27 @@ TEST(Session, DoesNotRepeatAnAbortWhoseAnswerIsAwaited) {
     EXPECT_EQ(script.count_all<order::Abort>(), 1U);
 }
 
+TEST(Session, RepeatsAnAbortThatHadNoEffect) {
+    Script script;
+    script.run();
+    script.tell(event::AbortRequested{});
+    script.tell(event::AbortAnswered{});
+    script.tick();
+    EXPECT_EQ(script.count_last<order::Abort>(), 0U) << "libvirt takes its time";
+    for (int i = 0; i < 20; ++i) script.tick();
+    EXPECT_EQ(script.count_all<order::Abort>(), 2U);
+}
+
+TEST(Session, NeverAbortsAfterPostCopyBegan) {
+    Script script;
+    script.run();
+    script.tell(event::Lifecycle{event::Lifecycle::Kind::postcopy_began});
+    script.tell(event::AbortRequested{});
+    for (int i = 0; i < 20; ++i) script.tick();
+    EXPECT_EQ(script.count_all<order::Abort>(), 0U);
+    EXPECT_FALSE(script.ended());
+}
+
 TEST(Session, DoesNotAbortAfterTheCallCameBack) {
     Script script;
     script.run();

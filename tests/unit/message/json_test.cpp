@@ -73,6 +73,12 @@ TEST(Json, RefusesBadUtf8AndControlCharacters) {
     EXPECT_NE(problem(R"({"a": "\ud800"})"), "accepted");
 }
 
+TEST(Json, RefusesAByteOrderMark) {
+    const Result<Object> parsed = parse_json("\xef\xbb\xbf{}");
+    ASSERT_FALSE(parsed);
+    EXPECT_NE(parsed.error().details.find("byte order mark"), std::string::npos);
+}
+
 TEST(Json, BoundsTheDepth) {
     const auto nested = [](std::size_t levels) {
         std::string text = "{\"a\": ";
