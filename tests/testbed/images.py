@@ -99,7 +99,8 @@ def build_root(flavor: str, folder: Path) -> None:
         run([*private, "sh", "-ec", 'mount -t proc proc "$1/proc"; exec chroot "$1" sh -ec "$2"', "sh", building, INSTALL])
         building.rename(folder)
     except TestbedError as error:
-        raise CannotRunHere(f"cannot build the {flavor} root folder; it needs Debian's packages over the network\n{error}") \
+        raise CannotRunHere(f"cannot build the {flavor} root folder: the hosts run a libvirt and QEMU of their own, "
+                           "whose Debian packages come over the network\n{error}") \
             from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
