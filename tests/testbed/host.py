@@ -93,10 +93,14 @@ class Host:
         return ["nsenter", f"--net=/proc/{self.keeper.pid}/ns/net", "--", *map(str, argv)]
 
     def inside(self, argv: Sequence[str | Path]) -> list[str]:
-        """The command line that runs a program of the host's own root folder, as the host sees the world."""
+        """The command line that runs a program of the host's own root folder, as the host sees the world.
+
+        Killing it kills the program too: nsenter only waits for it, and does not hand signals on.
+        """
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return ["nsenter", "--target", str(self.keeper.pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/",
-                "--", "/usr/bin/env", "-i", path, "LC_ALL=C", "HOME=/root", f"{LAB_VARIABLE}={self.lab}", *map(str, argv)]
+                "--", "/usr/bin/env", "-i", path, "LC_ALL=C", "HOME=/root", f"{LAB_VARIABLE}={self.lab}",
+                "setpriv", "--pdeathsig", "KILL", *map(str, argv)]
 
     def virsh(self, *arguments: str | Path, check: bool = True, timeout: float | None = None) -> str:
         return run(self.inside(["virsh", "--connect", "qemu:///system", *arguments]), check=check, timeout=timeout)
