@@ -13,14 +13,14 @@ from pathlib import Path
 
 from testbed.system import wait_for
 
-PLUGINS = Path(os.environ["VMMI_PLUGINS"])  # the folder of the executables under test
+PLUGINS = Path(os.environ["VMMI_PLUGIN_DIR"])  # the folder of the executables under test
 VERSION = "0.4.1"
 
 
 def configuration(pair, **keys) -> dict:
     """A configuration message for a plugin on the pair's source host."""
     return {"vmmiVersion": VERSION, "contentType": "configuration",
-            "configuration": {"connection": pair.source.uri, **keys}}
+            "configuration": {"connection": pair.source.uri} | keys}
 
 
 class Plugin:
