@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import socket
 import subprocess
 
 import pytest
@@ -128,9 +129,42 @@ def test_a_log_that_cannot_be_written_is_an_error_before_anything_begins(plugin,
         assert "logFilePath" in failure["details"]
 
 
-def test_a_log_in_syslog_or_the_journal_disturbs_nothing(plugin):
-    for target in ["syslog", "journal"]:
-        assert plugin.configured(configuration(logTarget=target, verbose=3)).code == 8
+@pytest.fixture
+def listening_host(tmp_path):
+    """A mount namespace in which syslog and the journal listen on sockets of this test."""
+    if os.geteuid() != 0:
+        pytest.skip("a mount namespace with sockets in /dev and /run needs root")
+    sockets = {}
+    for name in ["syslog", "journal"]:
+        sockets[name] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sockets[name].bind(str(tmp_path / name))
+        sockets[name].settimeout(5)
+    script = """
+        mkdir "$0/dev" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs /dev && mount -t tmpfs tmpfs /run
+        for device in null zero random urandom; do ln -s "$0/dev/$device" "/dev/$device"; done
+        mkdir -p /run/systemd/journal
+        ln -s "$0/syslog" /dev/log && ln -s "$0/journal" /run/systemd/journal/socket
+        exec "$@"
+    """
+    yield sockets, ["unshare", "--mount", "sh", "-ec", script, str(tmp_path)]
+    for one in sockets.values():
+        one.close()
+
+
+@pytest.mark.parametrize("target", ["syslog", "journal"])
+def test_syslog_and_the_journal_receive_the_log(plugin, listening_host, target):
+    sockets, wrapper = listening_host
+    run = plugin.configured(configuration(logTarget=target), wrapper=wrapper)
+    assert run.code == 8
+    first = sockets[target].recv(65536).decode()
+    assert f"vmmi-{plugin.name}" in first and "migrate " in first
+    second = sockets[target].recv(65536).decode()
+    assert "phase starting" in second
+
+
+@pytest.mark.parametrize("target", ["syslog", "journal"])
+def test_a_log_that_nobody_receives_disturbs_nothing(plugin, target):
+    assert plugin.configured(configuration(logTarget=target, verbose=3)).code == 8
 
 
 # The streams
