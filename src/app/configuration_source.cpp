@@ -23,6 +23,11 @@ Error malformed(std::string details) {
     return {ErrorCode::malformed_configuration, "malformed configuration", std::move(details)};
 }
 
+Error hopeless(const Framing& framing) {
+    return malformed(framing.too_long() ? fmt::format("standard input: longer than {} bytes", Framing::longest)
+                                        : "standard input: not a JSON object: it does not begin with {");
+}
+
 std::optional<Error> told_to_leave(system::Signals& signals, bool& status_asked) {
     while (const std::optional<int> signal = signals.next()) {
         if (*signal == SIGUSR1) status_asked = true;
@@ -40,9 +45,7 @@ Result<std::string> read_message_from_input(system::Signals& signals) {
     for (;;) {
         std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {signals.fd(), POLLIN, 0}}};
         if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
-        if (ready[1].revents != 0) {
-            if (std::optional<Error> error = told_to_leave(signals, status_asked)) return fail(std::move(*error));
-        }
+        if (std::optional<Error> error = told_to_leave(signals, status_asked)) return fail(std::move(*error));
         if (ready[0].revents == 0) continue;
 
         std::array<char, 4096> bytes{};
@@ -53,17 +56,12 @@ Result<std::string> read_message_from_input(system::Signals& signals) {
                         "standard input: " + std::generic_category().message(errno));
         }
         if (got == 0) return fail(malformed("standard input: ended before the message was complete"));
-        switch (framing.feed({bytes.data(), static_cast<std::size_t>(got)})) {
-            case Framing::State::complete:
-                // No output before the configuration: who asked for the status gets it from now on.
-                if (status_asked) signals.defer_status_request();
-                return framing.text();
-            case Framing::State::hopeless:
-                return fail(malformed(framing.too_long()
-                                          ? fmt::format("standard input: longer than {} bytes", Framing::longest)
-                                          : "standard input: not a JSON object: it does not begin with {"));
-            case Framing::State::incomplete:
-                break;
+        const Framing::State state = framing.feed({bytes.data(), static_cast<std::size_t>(got)});
+        if (state == Framing::State::hopeless) return fail(hopeless(framing));
+        if (state == Framing::State::complete) {
+            // No output before the configuration: who asked for the status gets it from now on.
+            if (status_asked) signals.defer_status_request();
+            return framing.text();
         }
     }
     return fail(ErrorCode::configuration_failed, "cannot read the configuration", "standard input cannot be polled");

@@ -28,8 +28,10 @@ class Loop {
         : with_(with),
           session_(with.policy, {with.policy_name, with.configuration.monitor_interval}),
           host_(std::make_unique<hypervisor::SourceHost>(
-              hypervisor::SourceHost::Target{with.configuration.connection, with.configuration.credentials,
-                                             with.line.vm, with.line.destination_uri, with.line.migration_uri},
+              hypervisor::SourceHost::Target{{with.configuration.connection, with.configuration.credentials},
+                                             with.line.vm,
+                                             with.line.destination_uri,
+                                             with.line.migration_uri},
               [this](Event event) { inbox_.post(std::move(event)); })) {
         if (with.line.progress) bar_.emplace();
     }

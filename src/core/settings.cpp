@@ -79,6 +79,7 @@ Value default_of(const Key& key) {
 
 Error unknown_key(const std::vector<Key>& keys, const Member& member, std::string_view place) {
     std::vector<std::string> names;
+    names.reserve(keys.size());
     for (const Key& key : keys) names.push_back(key.name);
     const std::optional<std::string> meant = nearest(member.name, names);
     const std::string remedy =

@@ -211,7 +211,7 @@ void SourceHost::inspect() {
     if (completed && completed->type == JobStats::Type::completed &&
         completed->operation == JobStats::Operation::outgoing_migration)
         inspected.completed = completed;
-    post_(std::move(inspected));
+    post_(inspected);
 }
 
 void SourceHost::apply(const order::Apply& order) {
