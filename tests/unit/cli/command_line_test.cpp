@@ -81,7 +81,8 @@ TEST(CommandLine, RefusesWhatItDoesNotKnow) {
 }
 
 TEST(CommandLine, RefusesWhatIsNoUri) {
-    for (const char* uri : {"host", "/a/path", ":x", "qemu:", "qe mu:///system", "1qemu:///system", "qemu:///system\n"}) {
+    for (const char* uri :
+         {"host", "/a/path", ":x", "qemu:", "qe mu:///system", "1qemu:///system", "qemu:///system\n"}) {
         EXPECT_EQ(problem({vm, uri, transport}).code, ErrorCode::malformed_parameters) << uri;
         EXPECT_NE(problem({vm, uri, transport}).details.find("DESTINATION-URI"), std::string::npos);
         EXPECT_EQ(problem({vm, destination, uri}).code, ErrorCode::malformed_parameters) << uri;
