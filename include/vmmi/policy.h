@@ -21,6 +21,11 @@ class Policy {
     /// Called once, before the migration starts.
     virtual MigrationRequest plan(const Guest& guest) = 0;
 
+    /// Called in place of `plan` where a migration of the guest is under way already, whoever started it. The answer
+    /// brings it under this policy; `now.downtime_limit` is the limit in force. Without an override: what `plan` wants,
+    /// as actions.
+    virtual std::vector<Action> adopt(const Guest& guest, const Sample& now);
+
     /// Called with every sample while the migration runs. Most answers are empty: wait.
     virtual std::vector<Action> decide(const Sample& sample) = 0;
 };

@@ -62,6 +62,26 @@ MigrationRequest Precopy::plan(const Guest& guest) {
     return {.live = true, .bandwidth = options_.bandwidth, .downtime_limit = options_.initial_downtime};
 }
 
+std::vector<Action> Precopy::adopt(const Guest& guest, const Sample& now) {
+    const MigrationRequest request = plan(guest);
+    std::vector<Action> actions;
+    if (request.bandwidth.count > 0) {
+        actions.push_back({SetBandwidth{request.bandwidth},
+                           fmt::format("takeover: the cap is {:.0f} MiB/s", mebi(request.bandwidth.count))});
+    }
+    // The ramp goes on from the limit in force: whoever raised it so far had a reason.
+    while (step_ < options_.steps && limit_at(step_) < now.downtime_limit) ++step_;
+    const Milliseconds limit = limit_at(step_);
+    if (limit != now.downtime_limit) {
+        actions.push_back(
+            {SetDowntimeLimit{limit},
+             fmt::format("takeover: the limit in force is {} ms; this policy has {} to {} ms, and step {} of {}",
+                         now.downtime_limit.count(), options_.initial_downtime.count(),
+                         options_.maximum_downtime.count(), step_, options_.steps)});
+    }
+    return actions;
+}
+
 std::vector<Action> Precopy::decide(const Sample& sample) {
     if (ceiling_.count() > 0 && sample.elapsed >= ceiling_ && !ceiling_passed_) {
         ceiling_passed_ = true;

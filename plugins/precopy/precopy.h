@@ -23,6 +23,7 @@ class Precopy : public vmmi::Policy {
     explicit Precopy(Options options) : options_(options) {}
 
     vmmi::MigrationRequest plan(const vmmi::Guest& guest) override;
+    std::vector<vmmi::Action> adopt(const vmmi::Guest& guest, const vmmi::Sample& now) override;
     std::vector<vmmi::Action> decide(const vmmi::Sample& sample) override;
 
     /// The limit after so many raises: geometric, since the same factor is the same relative harm. Exactly the maximum

@@ -10,6 +10,7 @@
 #include "app/progress_bar.h"
 #include "core/redact.h"
 #include "engine/session.h"
+#include "hypervisor/destination_host.h"
 #include "hypervisor/source_host.h"
 #include "message/messages.h"
 #include "system/inbox.h"
@@ -27,18 +28,20 @@ class Loop {
     explicit Loop(Supervision& with)
         : with_(with),
           session_(with.policy, {with.policy_name, with.configuration.monitor_interval}),
-          host_(std::make_unique<hypervisor::SourceHost>(
-              hypervisor::SourceHost::Target{{with.configuration.connection, with.configuration.credentials},
-                                             with.line.vm,
-                                             with.line.destination_uri,
-                                             with.line.migration_uri},
-              [this](Event event) { inbox_.post(std::move(event)); })) {
+          source_({{with.configuration.connection, with.configuration.credentials},
+                   with.line.vm,
+                   with.line.destination_uri,
+                   with.line.migration_uri},
+                  post()) {
         if (with.line.progress) bar_.emplace();
     }
 
     Outcome run();
 
   private:
+    std::function<void(Event)> post() {
+        return [this](Event event) { inbox_.post(std::move(event)); };
+    }
     void wait();
     void serve_signals();
     void tell(const Event& event) { carry_out(session_.handle(event, Clock::now())); }
@@ -49,7 +52,8 @@ class Loop {
     Supervision& with_;
     engine::Session session_;
     system::Inbox inbox_;
-    std::unique_ptr<hypervisor::SourceHost> host_;
+    hypervisor::SourceHost source_;
+    std::optional<hypervisor::DestinationHost> destination_;  ///< asked only where the source's word is not enough
     std::optional<ProgressBar> bar_;
 };
 
@@ -97,10 +101,14 @@ void Loop::serve_signals() {
 
 void Loop::carry_out(const engine::Orders& orders) {
     for (const Order& order : orders) {
-        if (const auto* note = std::get_if<order::Note>(&order))
+        if (const auto* note = std::get_if<order::Note>(&order)) {
             with_.log.write(note->level, note->text);
-        else
-            host_->execute(order);
+        } else if (const auto* look = std::get_if<order::InspectDestination>(&order)) {
+            if (!destination_) destination_.emplace(with_.line.destination_uri, post());
+            destination_->execute(*look);
+        } else {
+            source_.execute(order);
+        }
     }
 }
 
@@ -116,7 +124,11 @@ void Loop::leave() {
                                   : fmt::format("migrated in {} ms", outcome.total_time.count()));
     // While the migration goes on without the plugin, its call never comes back: the process ends around it.
     const bool detached = outcome.error && outcome.error->code == ErrorCode::detached;
-    if (detached || !host_->close(patience_at_the_end)) static_cast<void>(host_.release());
+    if (detached) return;
+    if (!source_.close(patience_at_the_end))
+        with_.log.write(system::Log::Level::debug, "a call to the source's daemon is still under way");
+    if (destination_ && !destination_->close(patience_at_the_end))
+        with_.log.write(system::Log::Level::debug, "a call to the destination's daemon is still under way");
 }
 
 }  // namespace

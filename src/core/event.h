@@ -74,6 +74,12 @@ struct Inspected {
     GuestState state = GuestState::unknown;
     bool job_active = false;
     std::optional<JobStats> completed;
+    /// The job that is under way, if any.
+    JobStats job{};
+};
+/// The guest at its destination, as far as the plugin can look there: often it cannot.
+struct DestinationInspected {
+    GuestState state = GuestState::unknown;
 };
 struct ConnectionLost {
     std::string reason;
@@ -89,8 +95,8 @@ struct Tick {};
 
 using Event = std::variant<event::Connected, event::ConnectFailed, event::IterationBegan, event::Lifecycle,
                            event::JobCompleted, event::Sampled, event::SampleFailed, event::MigrateReturned,
-                           event::ActionAnswered, event::AbortAnswered, event::Inspected, event::ConnectionLost,
-                           event::DetachRequested, event::AbortRequested, event::Tick>;
+                           event::ActionAnswered, event::AbortAnswered, event::Inspected, event::DestinationInspected,
+                           event::ConnectionLost, event::DetachRequested, event::AbortRequested, event::Tick>;
 
 /// What the session wants done. Each order to libvirt is answered by one event, at any time later or never: a call may
 /// hang in the daemon.
@@ -105,8 +111,11 @@ struct Apply {         ///< ActionAnswered; never an AbortMigration or a Wait
     std::size_t index = 0;
     Action action;
 };
-struct Abort {};    ///< AbortAnswered
-struct Inspect {};  ///< Inspected or ConnectionLost
+struct Abort {};             ///< AbortAnswered
+struct Inspect {};           ///< Inspected or ConnectionLost
+struct InspectDestination {  ///< DestinationInspected
+    std::string uuid;
+};
 /// Puts back what the migration changed at a guest that stays at the source. No answer.
 struct Restore {
     Milliseconds downtime_limit{0};
@@ -120,6 +129,6 @@ struct Note {
 }  // namespace order
 
 using Order = std::variant<order::Connect, order::Start, order::TakeSample, order::Apply, order::Abort, order::Inspect,
-                           order::Restore, order::Note>;
+                           order::InspectDestination, order::Restore, order::Note>;
 
 }  // namespace vmmi

@@ -52,11 +52,13 @@ Orders Session::handle(const Event& event, TimePoint now) {
 void Session::on(const event::Connected& event) {
     guest_ = event.guest;
     original_downtime_limit_ = downtime_limit_ = event.downtime_limit;
+    if (event.job.migrating()) return take_over(event.job, event.state);
     if (event.job.type == JobStats::Type::active) {
-        const bool migrating = event.job.operation == JobStats::Operation::outgoing_migration;
-        return finish_failed(ErrorCode::operation_failed, "another job is running",
-                             fmt::format("guest {} has {} in progress; wait for its end, or abort it, and try again",
-                                         guest_.name, migrating ? "another migration" : "another job"));
+        return finish_failed(
+            ErrorCode::operation_failed, "another job is running",
+            fmt::format("guest {} has a job in progress that is no migration, such as a save or a backup; "
+                        "wait for its end, or abort it, and try again",
+                        guest_.name));
     }
     if (event.state != GuestState::running && event.state != GuestState::paused) {
         return finish_failed(ErrorCode::operation_failed, "guest is not running",
@@ -73,6 +75,26 @@ void Session::on(const event::Connected& event) {
     started_ = now_;
     deadline_ = now_ + short_interval;
     orders_.push_back(order::Start{request});
+}
+
+/// Somebody else's migration, or one whose call we lost, goes on under this policy. Nobody tells its end: it is seen.
+void Session::take_over(const JobStats& job, GuestState state) {
+    note(Level::info, fmt::format("a migration of {} is in progress: taking it over", guest_.name));
+    stage_ = Stage::migrating;
+    ended_.reset();
+    const bool abort_requested = evidence_.abort_requested;
+    evidence_ = {};
+    evidence_.taken_over = true;
+    evidence_.abort_requested = abort_requested;
+    started_ = now_ - job.elapsed;
+    if (phase_ == Phase::connecting) set_phase(Phase::starting);
+    follow(state, job);
+    if (phase_ == Phase::precopy && stats_.memory_total.count > 0) iteration_seen_ = stats_.iteration;
+    if (phase_ <= Phase::precopy) {
+        for (Action& action : policy_.adopt(guest_, sample())) carry_out(std::move(action));
+    }
+    deadline_ = now_ + short_interval;
+    if (evidence_.abort_requested) order_abort();
 }
 
 void Session::on(const event::ConnectFailed& event) {
@@ -104,20 +126,19 @@ void Session::on(const event::Lifecycle& event) {
         case Kind::destroyed:
         case Kind::crashed:
             evidence_.stopped = event.kind;
-            return conclude();
+            return evidence_.taken_over ? look_for_the_end() : conclude();
     }
 }
 
 void Session::on(const event::JobCompleted& event) {
     if (stage_ == Stage::connecting || event.stats.operation != JobStats::Operation::outgoing_migration) return;
     evidence_.completed = event.stats;
-    conclude();
+    evidence_.taken_over ? look_for_the_end() : conclude();
 }
 
-void Session::on(const event::Sampled& event) {
-    sampling_ = false;
-    if (stage_ != Stage::migrating) return;
-    switch (event.state) {
+/// Takes in where a running migration stands.
+void Session::follow(GuestState state, const JobStats& stats) {
+    switch (state) {
         case GuestState::postcopy:
             set_phase(Phase::postcopy);
             break;
@@ -130,30 +151,46 @@ void Session::on(const event::Sampled& event) {
         default:
             // The way back from the last pass is told by a lifecycle event alone: state and statistics are read one
             // after the other and need not belong together.
-            if (event.stats.migrating() && phase_ == Phase::starting) set_phase(Phase::precopy);
+            if (stats.migrating() && phase_ == Phase::starting) set_phase(Phase::precopy);
     }
-    if (event.stats.migrating()) {
-        note(Level::trace, describe(event.stats));
-        stats_ = event.stats;
-        sampled_ = now_;
-        progress_.update(stats_);
-        if (stats_.memory_total.count > 0) ask_policy();
-    }
+    if (!stats.migrating()) return;
+    note(Level::trace, describe(stats));
+    stats_ = stats;
+    sampled_ = now_;
+    progress_.update(stats_);
+}
+
+void Session::on(const event::Sampled& event) {
+    sampling_ = false;
+    if (stage_ != Stage::migrating) return;
+    follow(event.state, event.stats);
+    evidence_.cancelled = evidence_.cancelled || event.stats.type == JobStats::Type::cancelled;
+    if (event.stats.migrating() && stats_.memory_total.count > 0) ask_policy();
+    if (evidence_.taken_over && !event.stats.migrating()) return look_for_the_end();
     if (std::exchange(look_again_, false)) take_sample();
 }
 
 void Session::on(const event::SampleFailed& event) {
     sampling_ = false;
     note(Level::debug, "no statistics: " + describe(event.error));
-    if (std::exchange(look_again_, false) && stage_ == Stage::migrating) take_sample();
+    if (stage_ != Stage::migrating) return;
+    if (evidence_.taken_over) return look_for_the_end();
+    if (std::exchange(look_again_, false)) take_sample();
 }
 
 void Session::on(const event::MigrateReturned& event) {
     note(Level::debug,
          event.error ? "the migrate call failed: " + describe(*event.error) : "the migrate call succeeded");
     evidence_.call = event;
-    returned_ = now_;
+    look_for_the_end();
+}
+
+void Session::look_for_the_end() {
+    if (stage_ == Stage::ending) return conclude();
     stage_ = Stage::ending;
+    ended_ = now_;
+    conclude();
+    if (stage_ == Stage::finished) return;
     deadline_ = now_ + short_interval;
     orders_.push_back(order::Inspect{});
 }
@@ -185,6 +222,15 @@ void Session::on(const event::Inspected& event) {
     if (stage_ != Stage::ending) return;
     evidence_.source = event;
     if (event.completed) evidence_.completed = event.completed;
+    // The call failed, but a migration runs: another one that won the race, or ours, which outlived its call.
+    if (event.job.migrating()) return take_over(event.job, event.state);
+    if (event.state == GuestState::absent && !evidence_.destination)
+        orders_.push_back(order::InspectDestination{guest_.uuid});
+    conclude();
+}
+
+void Session::on(const event::DestinationInspected& event) {
+    evidence_.destination = event.state;
     conclude();
 }
 
@@ -242,11 +288,18 @@ void Session::take_sample() {
 void Session::ask_policy() {
     // After an abort was asked for, or once the last pass or post-copy runs, no pre-copy knob helps any more.
     if (evidence_.abort_requested || phase_ != Phase::precopy) return;
-    Sample sample;
+    Sample now = sample();
     // The first sample of a pass is its boundary, whether the event or the interval asked for it.
-    const bool boundary = stats_.iteration > iteration_seen_;
-    sample.trigger = boundary ? Sample::Trigger::iteration : Sample::Trigger::interval;
-    iteration_seen_ = std::max(iteration_seen_, stats_.iteration);
+    if (now.iteration > iteration_seen_) now.trigger = Sample::Trigger::iteration;
+    iteration_seen_ = std::max(iteration_seen_, now.iteration);
+    for (Action& action : policy_.decide(now)) {
+        if (evidence_.abort_requested) break;
+        carry_out(std::move(action));
+    }
+}
+
+Sample Session::sample() const {
+    Sample sample;
     sample.phase = phase_;
     sample.elapsed = stats_.elapsed;
     sample.iteration = stats_.iteration;
@@ -258,10 +311,7 @@ void Session::ask_policy() {
     sample.expected_downtime = stats_.downtime.value_or(Milliseconds(0));
     sample.downtime_limit = downtime_limit_.value_or(Milliseconds(0));
     sample.throttle_percent = stats_.throttle_percent;
-    for (Action& action : policy_.decide(sample)) {
-        if (evidence_.abort_requested) break;
-        carry_out(std::move(action));
-    }
+    return sample;
 }
 
 void Session::carry_out(Action action) {
@@ -293,7 +343,7 @@ void Session::order_abort() {
 
 void Session::conclude() {
     if (stage_ != Stage::ending) return;
-    const Milliseconds waited = between(*returned_, now_);
+    const Milliseconds waited = between(*ended_, now_);
     switch (decide(evidence_)) {
         case Verdict::completed:
             // The real downtime comes with the completed statistics; a success is not held up for it for long.
@@ -310,11 +360,11 @@ void Session::conclude() {
                                              to_string(evidence_.source->state)));
         case Verdict::vm_disappeared:
             return finish_failed(ErrorCode::vm_disappeared, "vm disappeared",
-                                 fmt::format("guest {} stopped at the source while it was being migrated: {}",
-                                             guest_.name, what_the_call_said()));
+                                 fmt::format("guest {} {} at the source while it was being migrated; {}", guest_.name,
+                                             how_it_stopped(), what_the_call_said()));
         case Verdict::undecided:
             if (waited < patience_for_verdict) return;
-            if (!evidence_.call->error) return finish(std::nullopt);
+            if (evidence_.call && !evidence_.call->error) return finish(std::nullopt);
             return finish_failed(
                 ErrorCode::migration_failed, "migration failed",
                 what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
@@ -349,11 +399,20 @@ void Session::finish_failed(ErrorCode code, std::string message, std::string det
 }
 
 std::string Session::what_the_call_said() const {
-    if (!evidence_.call || !evidence_.call->error) return "the migrate call reported success";
+    if (!evidence_.call) return "the migration was started by somebody else, and libvirt gives no reason for its end";
+    if (!evidence_.call->error) return "the migrate call reported success";
     return "libvirt said: " + describe(*evidence_.call->error);
 }
 
 /// Post-copy has no way back: what tells of an earlier phase after it began is late.
+const char* Session::how_it_stopped() const {
+    using Kind = event::Lifecycle::Kind;
+    if (evidence_.stopped == Kind::powered_off) return "powered off";
+    if (evidence_.stopped == Kind::destroyed) return "was destroyed";
+    if (evidence_.stopped == Kind::crashed) return "crashed";
+    return "stopped";
+}
+
 void Session::set_phase(Phase phase) {
     if (phase == phase_ || (phase_ >= Phase::postcopy && phase < Phase::postcopy)) return;
     note(Level::info, fmt::format("phase {}", to_string(phase)));

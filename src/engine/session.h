@@ -57,12 +57,17 @@ class Session {
     void on(const event::ActionAnswered& event);
     void on(const event::AbortAnswered& event);
     void on(const event::Inspected& event);
+    void on(const event::DestinationInspected& event);
     void on(const event::ConnectionLost& event);
     void on(const event::DetachRequested& event);
     void on(const event::AbortRequested& event);
     void on(const event::Tick& event);
 
+    void take_over(const JobStats& job, GuestState state);
+    void follow(GuestState state, const JobStats& stats);
+    void look_for_the_end();
     void take_sample();
+    Sample sample() const;
     void ask_policy();
     void carry_out(Action action);
     void request_abort(std::string reason);
@@ -71,6 +76,7 @@ class Session {
     void finish(std::optional<Error> error);
     void finish_failed(ErrorCode code, std::string message, std::string details);
     std::string what_the_call_said() const;
+    const char* how_it_stopped() const;
     void set_phase(Phase phase);
     void note(order::Note::Level level, std::string text);
     Milliseconds elapsed() const;
@@ -89,7 +95,7 @@ class Session {
     std::optional<Milliseconds> downtime_limit_;  ///< in force
     bool limit_touched_ = false;                  ///< an order may have changed it, answered or not
     Evidence evidence_;
-    std::optional<TimePoint> returned_;  ///< the migrate call
+    std::optional<TimePoint> ended_;  ///< the migrate call
 
     JobStats stats_;
     std::optional<TimePoint> sampled_;

@@ -10,25 +10,30 @@ namespace vmmi::engine {
 /// Everything that speaks about how a migration ended. The migrate call's error alone decides nothing: the same error
 /// comes from migrations that succeeded and from ones that were rolled back.
 struct Evidence {
-    bool abort_requested = false;                   ///< by a signal or by the policy
+    bool taken_over = false;       ///< somebody else made the migrate call: there is no answer to wait for
+    bool cancelled = false;        ///< the job was seen as cancelled
+    bool abort_requested = false;  ///< by a signal or by the policy
     std::optional<event::MigrateReturned> call;     ///< the migrate call's answer
     std::optional<event::Lifecycle::Kind> stopped;  ///< migrated, powered_off, destroyed or crashed
     std::optional<JobStats> completed;              ///< by event or read afterwards
     std::optional<event::Inspected> source;         ///< looked at after the call came back
+    std::optional<GuestState> destination;          ///< the same, if the destination was asked
 };
 
 enum class Verdict { undecided, completed, aborted, failed, vm_disappeared };
 
-/// The table of outcomes, first match first:
+/// The table of outcomes, first match first. "Elsewhere" is an active guest at the destination that is not waiting for
+/// its memory; a migration that was taken over has no call, and its row is that of a call that failed.
 ///
-///     completed statistics, or stopped as migrated, or shut off as migrated     completed
-///     guest powered off, destroyed or crashed                                   vm_disappeared
-///     call succeeded, guest absent                                              completed
-///     call failed, guest absent                                                 vm_disappeared
-///     call failed, guest shut off                                               vm_disappeared
-///     call failed, guest active, no job: abort requested or call says aborted   aborted
-///     call failed, guest active, no job                                         failed
-///     anything else                                                             undecided: look again
+///     completed statistics, or stopped as migrated, or shut off as migrated       completed
+///     guest powered off, destroyed or crashed                                     vm_disappeared
+///     guest absent: call succeeded, or guest elsewhere                            completed
+///     guest absent: call failed                                                   vm_disappeared
+///     guest shut off: call failed                                                 vm_disappeared
+///     guest active, no job, call failed: abort requested, or job cancelled,
+///         or call says aborted                                                    aborted
+///     guest active, no job, call failed                                           failed
+///     anything else                                                               undecided: look again
 Verdict decide(const Evidence& evidence);
 
 }  // namespace vmmi::engine

@@ -8,6 +8,7 @@
 #include "core/overloaded.h"
 #include "core/redact.h"
 #include "hypervisor/convert.h"
+#include "hypervisor/domain.h"
 #include "hypervisor/typed_params.h"
 
 namespace vmmi::hypervisor {
@@ -18,27 +19,6 @@ using Post = SourceHost::Post;
 std::optional<NativeError> error_unless(bool succeeded) {
     if (succeeded) return std::nullopt;
     return last_error();
-}
-
-GuestState state_of(virDomainPtr domain) {
-    int state = 0;
-    int reason = 0;
-    if (virDomainGetState(domain, &state, &reason, 0) < 0)
-        return virGetLastError() != nullptr && virGetLastError()->code == VIR_ERR_NO_DOMAIN ? GuestState::absent
-                                                                                            : GuestState::unknown;
-    return guest_state(state, reason);
-}
-
-std::optional<JobStats> stats_of(virDomainPtr domain, unsigned int flags) {
-    int type = 0;
-    TypedParams params;
-    if (virDomainGetJobStats(domain, &type, params.list(), params.count(), flags) < 0) return std::nullopt;
-    return job_stats(type, params.view());
-}
-
-std::string uuid_of(virDomainPtr domain) {
-    std::array<char, VIR_UUID_STRING_BUFLEN> text{};
-    return virDomainGetUUIDString(domain, text.data()) < 0 ? std::string() : std::string(text.data());
 }
 
 /// What a callback needs; libvirt owns it until it calls `forget`.
@@ -98,7 +78,7 @@ void SourceHost::execute(const Order& order) {
                    [this](const order::Apply& o) { steering_.submit([this, o] { apply(o); }); },
                    [this](const order::Abort&) { steering_.submit([this] { abort(); }); },
                    [this](const order::Restore& o) { steering_.submit([this, o] { restore(o.downtime_limit); }); },
-                   [](const order::Note&) {},
+                   [](const auto&) {},  // for others
                },
                order);
 }
@@ -204,8 +184,8 @@ void SourceHost::inspect() {
     }
     inspected.state = state_of(*domain);
     // A job that failed is shown for a moment until libvirt has cleaned up after it.
-    const std::optional<JobStats> job = stats_of(*domain, 0);
-    inspected.job_active = job && job->type != JobStats::Type::none;
+    inspected.job = stats_of(*domain, 0).value_or(JobStats{});
+    inspected.job_active = inspected.job.type != JobStats::Type::none;
     const std::optional<JobStats> completed =
         stats_of(*domain, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED);
     if (completed && completed->type == JobStats::Type::completed &&

@@ -128,17 +128,6 @@ def test_an_unknown_guest_is_reported(run_plugin):
     assert run_plugin("nobody").error(timeout=30)["code"] == 10
 
 
-def test_a_second_migration_of_the_same_guest_is_refused(start_guest, run_plugin, pair):
-    guest = start_guest(**BUSY)
-    first = run_plugin(guest.uuid, downtime=TOO_LITTLE)
-    first.wait_migrating()
-    error = run_plugin(guest.name).error(timeout=30)
-    assert error["code"] == 2 and "in progress" in error["details"]
-    first.signal(signal.SIGINT)
-    first.error(timeout=30)
-    assert_stayed(guest, pair)
-
-
 def test_progress_is_drawn_on_the_terminal_and_nowhere_else(start_guest, pair):
     guest = start_guest(**BUSY)
     plugin_side, own_side = pty.openpty()
