@@ -13,6 +13,24 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// The parser's own words about what is wrong and where. Not what it read last: that may be long, or a secret.
+std::string explain(std::string text) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: …; last read: '…'; expected '}'"
+    if (const auto end = text.find("] "); end != std::string::npos) text.erase(0, end + 2);
+    if (const auto read = text.find("; last read: '"); read != std::string::npos) {
+        std::string expected;
+        for (const char* token : {"string literal", "':'", "'}'", "']'", "end of input"}) {
+            const std::string end = std::string("; expected ") + token;
+            if (text.ends_with(end)) expected = end;
+        }
+        text = text.substr(0, read) + expected;
+    }
+    // "number overflow parsing '1…1'"
+    constexpr std::size_t longest = 200;
+    if (text.size() > longest) text = text.substr(0, longest) + "…";
+    return text;
+}
+
 /// Builds values as the parser reads, so that duplicate keys are seen and depth is bounded before anything is built.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
   public:
@@ -40,10 +58,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
         return true;
     }
     bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
-        // "[json.exception.parse_error.101] parse error at line 1, column 2: …": the part for people.
-        std::string text = error.what();
-        if (const auto end = text.find("] "); end != std::string::npos) text.erase(0, end + 2);
-        return refuse(fmt::format("{} (byte {})", text, position));
+        return refuse(fmt::format("{} (byte {})", explain(error.what()), position));
     }
 
     const std::string& problem() const { return problem_; }
@@ -60,6 +75,9 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
         return false;
     }
     bool add(Value value) {
+        // A value of two bytes takes forty in memory.
+        constexpr int most = 10'000;
+        if (++values_ > most) return refuse(fmt::format("more than {} values", most));
         if (stack_.empty()) {
             root_ = std::move(value);
             return true;
@@ -84,6 +102,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     }
 
     std::vector<Frame> stack_;
+    int values_ = 0;
     Value root_;
     std::string problem_;
 };
@@ -124,7 +143,7 @@ Result<Object> parse_json(std::string_view text) {
     try {
         if (!nlohmann::json::sax_parse(text, &builder)) problem = builder.problem();
     } catch (const std::exception& error) {
-        problem = error.what();
+        problem = explain(error.what());
     }
     const Object* object = builder.root().get_if<Object>();
     if (problem.empty() && object == nullptr) problem = "not a JSON object but " + describe(builder.root());

@@ -106,6 +106,29 @@ TEST(Json, ReadsWhatItWrote) {
     EXPECT_EQ(parse_json(to_pretty_json(object)), object);
 }
 
+TEST(Json, BoundsTheNumberOfValues) {
+    const auto list = [](int items) {
+        std::string text = "{\"a\": [0";
+        for (int i = 1; i < items; ++i) text += ",0";
+        return text + "]}";
+    };
+    EXPECT_EQ(problem(list(9'998)), "accepted") << "and the list and the object themselves";
+    EXPECT_EQ(problem(list(9'999)), "more than 10000 values");
+}
+
+TEST(Json, NeverRepeatsWhatItCouldNotRead) {
+    for (const char* text :
+         {"{\"connection\": \"qemu://u:hunter2@h/\xff\"}", "{\"connection\": \"qemu://u:hunter2@h/\n\"}",
+          "{\"connection\": \"qemu://u:hunter2@h/\" x}", "{\"a\": \"'; expected hunter2"}) {
+        EXPECT_FALSE(mentions(problem(text), "hunter2")) << problem(text);
+        EXPECT_TRUE(mentions(problem(text), "line ")) << problem(text);
+    }
+    EXPECT_TRUE(mentions(problem("{\"a\": 1 \"b\"}"), "expected '}'"));
+    const std::string long_text(1 << 19, 'x');
+    EXPECT_LT(problem("{\"a\": \"" + long_text + "\xff\"}").size(), 300);
+    EXPECT_LT(problem("{\"a\": 1" + std::string(1 << 19, '1') + "}").size(), 300);
+}
+
 TEST(Json, IsNotHeldUpByManyKeys) {
     std::string text = "{";
     for (int i = 0; i < 60'000; ++i) text += '"' + std::to_string(i) + "\":1,";
