@@ -77,6 +77,19 @@ std::optional<Error> check(const CommandLine& line) {
     return check_uri("MIGRATION-URI", line.migration_uri, "tcp://host");
 }
 
+/// The arguments as they are, but for passwords in URIs; the first few, since there may be thousands.
+Error unexpected(const std::vector<std::string>& arguments) {
+    constexpr std::size_t most = 5;
+    std::vector<std::string> shown;
+    for (const std::string& argument : arguments) {
+        if (shown.size() == most) break;
+        shown.push_back(quote(redact_uri(argument)));
+    }
+    const std::string more =
+        arguments.size() > most ? fmt::format(" and {} more", arguments.size() - most) : std::string();
+    return malformed(fmt::format("unexpected: {}{}", fmt::join(shown, ", "), more));
+}
+
 std::string type_of(const Key& key) {
     switch (key.type) {
         case Key::Type::boolean:
@@ -125,15 +138,14 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
     app.add_option("DESTINATION-URI", line.destination_uri);
     app.add_option("MIGRATION-URI", line.migration_uri);
     app.add_option("CONFIG", line.config);
+    for (CLI::Option* option : app.get_options()) option->disable_flag_override();
     try {
         app.parse(argc, argv);
     } catch (const CLI::ExtrasError&) {
-        // Its own text would show a password in a URI.
-        std::vector<std::string> unexpected;
-        for (const std::string& argument : app.remaining()) unexpected.push_back(quote(redact_uri(argument)));
-        return fail(malformed(fmt::format("unexpected: {}", fmt::join(unexpected, ", "))));
-    } catch (const CLI::ParseError& error) {
-        return fail(malformed(error.what()));
+        return fail(unexpected(app.remaining()));
+    } catch (const CLI::ParseError&) {
+        // Flags are all that there is, so this is one with a value. Its own text would show it, a secret maybe.
+        return fail(malformed("an option was given a value; options take none"));
     }
     if (help)
         line.mode = CommandLine::Mode::help;
@@ -141,7 +153,8 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
         line.mode = CommandLine::Mode::version;
     else if (print_config)
         line.mode = CommandLine::Mode::print_config;
-    if (line.config && line.config->empty()) return fail(malformed("CONFIG: expected a path or -, got \"\""));
+    if (line.config && (line.config->empty() || has_control_characters(*line.config)))
+        return fail(malformed("CONFIG: expected a path or -, got " + quote(*line.config)));
     if (line.mode != CommandLine::Mode::migrate) return line;
     if (std::optional<Error> error = check(line)) return fail(std::move(*error));
     return line;
@@ -157,8 +170,8 @@ std::string help_text(const Plugin& plugin) {
     text +=
         "\nSignals:\n"
         "  SIGUSR1           print one status message on standard output\n"
-        "  SIGINT            abort the migration and exit\n"
-        "  SIGTERM           exit; the migration goes on\n";
+        "  SIGINT, SIGSTOP   abort the migration and exit\n"
+        "  SIGTERM, SIGQUIT  exit; the migration goes on\n";
     text += "\nConfiguration keys:\n";
     append_keys(text, all_keys(plugin.keys), "");
     return text;

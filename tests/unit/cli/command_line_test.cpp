@@ -90,6 +90,27 @@ TEST(CommandLine, RefusesWhatIsNoUri) {
     EXPECT_EQ(problem({"a\nb", destination, transport}).code, ErrorCode::malformed_parameters);
 }
 
+TEST(CommandLine, RefusesControlCharactersInTheConfigurationsPath) {
+    for (const char* path : {"a\nb", "\x1b[2J", "\x7f"}) {
+        EXPECT_EQ(problem({vm, destination, transport, path}).code, ErrorCode::malformed_parameters);
+        EXPECT_EQ(problem({"--print-config", "-", "-", "-", path}).code, ErrorCode::malformed_parameters);
+    }
+}
+
+TEST(CommandLine, RefusesAValueForAnOption) {
+    for (const char* option : {"--progress=false", "--help=1", "--print-config=qemu://u:hunter2@h/"}) {
+        const Error error = problem({option, vm, destination, transport});
+        EXPECT_EQ(error.code, ErrorCode::malformed_parameters) << option;
+        EXPECT_EQ(error.details.find('='), std::string::npos) << error.details;
+    }
+}
+
+TEST(CommandLine, ShowsTheFirstOfManyMistakes) {
+    std::vector<const char*> arguments{vm, destination, transport, "-"};
+    arguments.resize(5004, "x");
+    EXPECT_EQ(problem(arguments).details, R"(unexpected: "x", "x", "x", "x", "x" and 4995 more; see --help)");
+}
+
 TEST(CommandLine, ShowsNoSecretInAnError) {
     constexpr const char* secret = "qemu+tcp://u:hunter2@h/system";
     for (const auto& arguments : std::vector<std::vector<const char*>>{
