@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/overloaded.h"
+#include "core/redact.h"
 
 namespace vmmi {
 
@@ -35,7 +36,7 @@ std::string describe(const Value& value) {
                           [](bool flag) { return std::string(flag ? "true" : "false"); },
                           [](std::int64_t number) { return fmt::to_string(number); },
                           [](double number) { return fmt::format("{:#}", number); },
-                          [](const std::string& text) { return quote(text); },
+                          [](const std::string& text) { return quote(redact_uri(text)); },
                           [](const List&) { return std::string("a list"); },
                           [](const Object&) { return std::string("an object"); },
                       },

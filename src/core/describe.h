@@ -11,7 +11,8 @@ namespace vmmi {
 
 /// Text from outside as an error message shows it: in quotes, control characters escaped, cut after 80 bytes.
 std::string quote(std::string_view text);
-/// A value as an error message shows it: scalars as written, text quoted, lists and objects by their kind.
+/// A value as an error message shows it: scalars as written, text quoted, with passwords in URIs masked, lists and
+/// objects by their kind.
 std::string describe(const Value& value);
 
 /// An action in the words of the log: "downtime limit 150 ms", "abort".

@@ -18,6 +18,12 @@ Error malformed(std::string_view place, std::string expected, const Value& got) 
             fmt::format("{}: expected {}, got {}", place, expected, describe(got))};
 }
 
+constexpr std::size_t longest_text = 4096;
+
+bool is_control_character(char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
 std::string expected_integer(const Key& key) {
     if (!key.minimum || !key.maximum) return "an integer";
     return fmt::format("an integer from {} to {}", *key.minimum, *key.maximum);
@@ -54,6 +60,11 @@ Result<Value> check(const Key& key, const Value& given, const std::string& place
             if (text->empty()) return fail(malformed(place, "a string that is not empty", given));
             if (!key.choices.empty() && std::ranges::find(key.choices, *text) == key.choices.end())
                 return fail(malformed(place, fmt::format("one of \"{}\"", fmt::join(key.choices, "\", \"")), given));
+            if (text->size() > longest_text)
+                return fail(malformed(place, fmt::format("a string of at most {} bytes", longest_text), given));
+            // No path, name or URI has any, and libvirt and the system's calls would end at a null.
+            if (std::ranges::any_of(*text, is_control_character))
+                return fail(malformed(place, "a string without control characters", given));
             return given;
         }
         case Key::Type::object: {

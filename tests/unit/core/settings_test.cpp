@@ -63,6 +63,22 @@ TEST(Settings, TakeWhatIsGivenAndKeepTheOtherDefaults) {
     EXPECT_EQ(*settings->list("steps")[0].get_if<Object>()->find("limit"), Value(9));
 }
 
+TEST(Settings, TakeNoTextThatAPathOrUriCannotBe) {
+    for (const char* text : {"a\nb", "\x1b[2J", "\x7f"}) {
+        EXPECT_NE(problem({{"label", text}}).find("a string without control characters"), std::string::npos) << text;
+    }
+    EXPECT_EQ(problem({{"label", std::string("/tmp/x\0y", 8)}}),
+              "configuration.label: expected a string without control characters, got \"/tmp/x\\x00y\"");
+    EXPECT_EQ(problem({{"label", std::string(4096, 'x')}}), "accepted");
+    EXPECT_NE(problem({{"label", std::string(4097, 'x')}}).find("at most 4096 bytes"), std::string::npos);
+    EXPECT_EQ(problem({{"label", "ä €"}}), "accepted");
+}
+
+TEST(Settings, ShowNoPasswordOfAUri) {
+    EXPECT_EQ(problem({{"action", "qemu://u:hunter2@h/"}}),
+              "configuration.action: expected one of \"abort\", \"continue\", got \"qemu://u:***@h/\"");
+}
+
 TEST(Settings, NameThePathTheValueAndWhatWasExpected) {
     const std::vector<std::pair<Object, std::string>> cases{
         {{{"compress", 1}}, "configuration.compress: expected true or false, got 1"},
