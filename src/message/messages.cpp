@@ -38,6 +38,21 @@ Value milliseconds(Milliseconds duration) {
     return std::int64_t{duration.count()};
 }
 
+/// `details` may hold text from outside of any length: an argument, an answer of libvirt. The beginning tells what it
+/// is about, the end what to do.
+std::string bounded(const std::string& text) {
+    constexpr std::size_t head = 3000;
+    constexpr std::size_t tail = 1000;
+    if (text.size() <= head + tail) return text;
+    const auto continues = [&](std::size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
+    // Between the characters of UTF-8, which have at most three bytes after their first.
+    std::size_t end = head;
+    for (int i = 0; i < 3 && continues(end); ++i) --end;
+    std::size_t begin = text.size() - tail;
+    for (int i = 0; i < 3 && continues(begin); ++i) ++begin;
+    return fmt::format("{}… ({} bytes left out) …{}", text.substr(0, end), begin - end, text.substr(begin));
+}
+
 Value action_record(const ActionRecord& record) {
     Object object;
     object.set("atMs", milliseconds(record.at));
@@ -135,7 +150,7 @@ std::string completion_message(const Outcome& outcome, std::uint64_t timestamp) 
     if (outcome.error) {
         result.set("code", static_cast<int>(outcome.error->code));
         result.set("message", outcome.error->message);
-        result.set("details", outcome.error->details);
+        result.set("details", bounded(outcome.error->details));
     }
     result.set("policy", outcome.policy);
     result.set("totalTimeMs", milliseconds(outcome.total_time));

@@ -113,6 +113,22 @@ TEST(CompletionMessage, ReportsAnErrorWithTheSameNumbers) {
                        std::string(numbers) + "}}}");
 }
 
+TEST(CompletionMessage, BoundsTheDetails) {
+    Outcome failed = outcome();
+    std::string details = "no guest ";
+    for (int i = 0; i < 100'000; ++i) details += "€";
+    failed.error = Error{ErrorCode::vm_unknown, "vm unknown", details + "; check the name"};
+    const Result<Object> message = parse_json(completion_message(failed, noon));
+    ASSERT_TRUE(message);
+    const Object& error = *message->find("completion")->get_if<Object>()->find("error")->get_if<Object>();
+    const std::string& shown = *error.find("details")->get_if<std::string>();
+    EXPECT_LT(shown.size(), 4100U);
+    EXPECT_TRUE(shown.starts_with("no guest €"));
+    EXPECT_TRUE(shown.ends_with("€; check the name"));
+    EXPECT_NE(shown.find("bytes left out"), std::string::npos);
+    EXPECT_EQ(shown.find("\ufffd"), std::string::npos) << "cut between characters";
+}
+
 TEST(CompletionMessage, KeepsTheNumbersOfTheInterface) {
     const std::vector<std::pair<ErrorCode, int>> codes{
         {ErrorCode::none, 0},
