@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <system_error>
 
 #include "message/framing.h"
@@ -29,11 +28,19 @@ Error hopeless(const Framing& framing) {
 }
 
 std::optional<Error> told_to_leave(system::Signals& signals, bool& status_asked) {
-    while (const std::optional<int> signal = signals.next()) {
-        if (*signal == SIGUSR1) status_asked = true;
+    using system::Request;
+    while (const std::optional<Request> request = signals.next()) {
         const char* when = "told to leave while waiting for the configuration; nothing was started";
-        if (*signal == SIGINT) return Error{ErrorCode::migration_aborted, "migration aborted", when};
-        if (*signal == SIGTERM) return Error{ErrorCode::detached, "detached", when};
+        switch (*request) {
+            case Request::status:
+                status_asked = true;
+                break;
+            case Request::detach:
+                return Error{ErrorCode::detached, "detached", when};
+            case Request::abort:
+            case Request::abort_by_stop:
+                return Error{ErrorCode::migration_aborted, "migration aborted", when};
+        }
     }
     return std::nullopt;
 }

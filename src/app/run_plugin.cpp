@@ -12,6 +12,7 @@
 #include "message/messages.h"
 #include "system/channels.h"
 #include "system/clock.h"
+#include "system/guard.h"
 #include "system/log.h"
 #include "vmmi/plugin.h"
 
@@ -83,6 +84,9 @@ Result<Configuration> Run::configure(const cli::CommandLine& line) {
 Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& configuration, Policy& policy) {
     Result<system::Log> log = system::Log::open(configuration, plugin_.name);
     if (!log) return fail(log.error());
+    // Before any thread: only what forks alone can fork.
+    const system::Guard guard;
+    if (!guard) log->write(system::Log::Level::warning, "no guard process: SIGSTOP will only stop this plugin");
     app::Supervision supervision{
         .policy_name = plugin_.name,
         .policy = policy,

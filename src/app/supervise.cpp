@@ -5,7 +5,6 @@
 #include <poll.h>
 
 #include <array>
-#include <csignal>
 
 #include "app/progress_bar.h"
 #include "core/redact.h"
@@ -87,14 +86,23 @@ void Loop::wait() {
 }
 
 void Loop::serve_signals() {
-    while (const std::optional<int> signal = with_.signals.next()) {
-        if (*signal == SIGUSR1) {
-            const Status status = session_.status(Clock::now());
-            with_.channels.write_output(message::status_message(status, with_.timestamps.next()) + "\n");
-        } else if (*signal == SIGTERM) {
-            tell(event::DetachRequested{});
-        } else if (*signal == SIGINT) {
-            tell(event::AbortRequested{});
+    using system::Request;
+    while (const std::optional<Request> request = with_.signals.next()) {
+        switch (*request) {
+            case Request::status: {
+                const Status status = session_.status(Clock::now());
+                with_.channels.write_output(message::status_message(status, with_.timestamps.next()) + "\n");
+                break;
+            }
+            case Request::detach:
+                tell(event::DetachRequested{});
+                break;
+            case Request::abort:
+                tell(event::AbortRequested{"SIGINT"});
+                break;
+            case Request::abort_by_stop:
+                tell(event::AbortRequested{"SIGSTOP"});
+                break;
         }
     }
 }

@@ -86,8 +86,10 @@ struct ConnectionLost {
 };
 /// SIGTERM: leave, the migration goes on.
 struct DetachRequested {};
-/// SIGINT: abort the migration, then leave.
-struct AbortRequested {};
+/// SIGINT or SIGSTOP: abort the migration, then leave.
+struct AbortRequested {
+    const char* signal = "SIGINT";
+};
 /// The session's own deadline has come.
 struct Tick {};
 

@@ -252,12 +252,13 @@ void Session::on(const event::DetachRequested&) {
                     sampled_ ? "" : "; it was just being started: look at the source whether it runs"));
 }
 
-void Session::on(const event::AbortRequested&) {
+void Session::on(const event::AbortRequested& event) {
+    const std::string reason = fmt::format("told to abort by {}", event.signal);
     if (stage_ == Stage::connecting)
         return finish_failed(ErrorCode::migration_aborted, "migration aborted",
-                             "told to abort before the migration was started");
-    note(Level::info, "abort: told to by a signal");
-    request_abort("told to abort by a signal");
+                             reason + " before the migration was started");
+    note(Level::info, "abort: " + reason);
+    request_abort(reason);
 }
 
 void Session::on(const event::Tick&) {

@@ -7,13 +7,15 @@
 #include <csignal>
 #include <utility>
 
+#include "system/guard.h"
+
 namespace vmmi::system {
 
 Signals::Signals() {
-    ::signal(SIGPIPE, SIG_IGN);
+    for (const int signal : {SIGPIPE, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU}) ::signal(signal, SIG_IGN);
     sigset_t set;
     ::sigemptyset(&set);
-    for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) {
+    for (const int signal : {SIGUSR1, SIGTERM, SIGQUIT, SIGINT}) {
         // A shell starts background jobs with SIGINT ignored, and an ignored signal reaches no signalfd.
         ::signal(signal, SIG_DFL);
         ::sigaddset(&set, signal);
@@ -22,11 +24,18 @@ Signals::Signals() {
     fd_ = Fd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
-std::optional<int> Signals::next() {
-    if (std::exchange(status_deferred_, false)) return SIGUSR1;
+std::optional<Request> Signals::next() {
+    if (std::exchange(status_deferred_, false)) return Request::status;
     signalfd_siginfo info{};
     if (::read(fd_.get(), &info, sizeof info) != sizeof info) return std::nullopt;
-    return static_cast<int>(info.ssi_signo);
+    switch (info.ssi_signo) {
+        case SIGUSR1:
+            return Request::status;
+        case SIGINT:
+            return info.ssi_code == SI_QUEUE && info.ssi_int == Guard::mark ? Request::abort_by_stop : Request::abort;
+        default:
+            return Request::detach;
+    }
 }
 
 }  // namespace vmmi::system

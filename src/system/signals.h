@@ -7,15 +7,24 @@
 
 namespace vmmi::system {
 
+/// What a signal asks for.
+enum class Request {
+    status,         ///< SIGUSR1
+    detach,         ///< SIGTERM, SIGQUIT
+    abort,          ///< SIGINT
+    abort_by_stop,  ///< SIGSTOP, by way of the guard
+};
+
 /// The signals of the interface as a descriptor to wait for. They are blocked in this thread and in every thread that
-/// it starts later, so this comes before any thread. SIGPIPE is ignored: a dead reader changes nothing.
+/// it starts later, so this comes before any thread. What would end or stop the plugin without a word is ignored:
+/// SIGPIPE (a dead reader), SIGHUP (a closed terminal), SIGTSTP, SIGTTIN and SIGTTOU (job control).
 class Signals {
   public:
     Signals();
 
     int fd() const { return fd_.get(); }
-    /// The next signal that came (SIGUSR1, SIGTERM or SIGINT), or nothing.
-    std::optional<int> next();
+    /// What the next signal that came asks for, or nothing.
+    std::optional<Request> next();
     /// Makes `next` give SIGUSR1 once more: it came before there was anything to tell.
     void defer_status_request() { status_deferred_ = true; }
 

@@ -12,10 +12,13 @@ import subprocess
 import termios
 import threading
 import time
+from pathlib import Path
+
+import pytest
 
 from testbed.system import wait_for
 
-from guests import BUSY, ENOUGH, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
+from guests import BUSY, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
 from plugin import PLUGINS, configuration
 
 
@@ -82,7 +85,7 @@ def test_sigint_aborts_and_leaves_the_guest_running_on_the_source(start_guest, r
     message = plugin.completion(timeout=30)
     fits_schema(message)
     error = message["completion"]["error"]
-    assert error["code"] == 9 and "signal" in error["details"] and "running at the source" in error["details"]
+    assert error["code"] == 9 and "SIGINT" in error["details"] and "running at the source" in error["details"]
     assert_stayed(guest, pair)
 
 
@@ -93,6 +96,54 @@ def test_sigint_during_the_start_aborts_as_well(start_guest, run_plugin, pair):
     plugin.signal(signal.SIGINT)
     assert plugin.error(timeout=30)["code"] == 9
     assert_stayed(guest, pair)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again"])
+def test_sigstop_aborts_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema, again):  # SIG-11
+    guest = start_guest(**BUSY)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating(passes=2)
+    plugin.signal(signal.SIGSTOP)
+    if again:
+        time.sleep(0.3)
+        plugin.signal(signal.SIGSTOP)
+    message = plugin.completion(timeout=30)
+    fits_schema(message)
+    error = message["completion"]["error"]
+    assert error["code"] == 9 and "SIGSTOP" in error["details"] and "running at the source" in error["details"]
+    assert_stayed(guest, pair)
+
+
+def test_signals_of_terminals_change_nothing(start_guest, run_plugin, pair):  # SIG-8 SIG-12
+    guest = start_guest(**IDLE)
+    plugin = run_plugin(guest.uuid, bandwidthMiBPerSecond=20)
+    plugin.wait_migrating()
+    for number in (signal.SIGHUP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE):
+        plugin.signal(number)
+        assert plugin.status()["status"]["phase"] == "precopy"
+    assert plugin.success()["actions"] == []
+    assert_moved(guest, pair)
+
+
+def test_sigquit_leaves_as_sigterm_does(start_guest, run_plugin, pair):  # SIG-12
+    guest = start_guest(**IDLE)
+    plugin = run_plugin(guest.uuid, bandwidthMiBPerSecond=20)
+    plugin.wait_migrating()
+    plugin.signal(signal.SIGQUIT)
+    assert plugin.error(timeout=5)["code"] == 13
+    wait_for("the end of the migration", lambda: guest.state_on(pair.source) is None, timeout=60)
+    assert_moved(guest, pair)
+
+
+def test_no_process_of_a_plugin_outlives_it(start_guest, run_plugin):
+    guest = start_guest(**BUSY)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating()
+    guards = Path(f"/proc/{plugin.process.pid}/task/{plugin.process.pid}/children").read_text().split()
+    assert len(guards) == 1
+    plugin.process.kill()
+    plugin.process.wait()
+    wait_for("the end of the guard", lambda: not Path(f"/proc/{guards[0]}").exists(), timeout=5)
 
 
 def test_a_killed_plugin_does_not_stop_the_migration(start_guest, run_plugin, pair):

@@ -307,7 +307,7 @@ TEST(Session, AbortsOnASignal) {
     EXPECT_EQ(script.count_last<order::Abort>(), 0U) << "once is enough";
     script.fail_with(GuestState::running);
     EXPECT_EQ(script.code(), ErrorCode::migration_aborted);
-    EXPECT_NE(script.details().find("signal"), std::string::npos);
+    EXPECT_NE(script.details().find("SIGINT"), std::string::npos);
 }
 
 TEST(Session, RepeatsAnAbortThatFoundNoJobYet) {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "system/fd.h"
+
+namespace vmmi::system {
+
+/// Nobody can catch SIGSTOP, and a stopped plugin leaves a migration without supervision. So a small process of our own
+/// watches the state of this one: where it finds it stopped, it sends it SIGINT, marked as its own, and lets it go on.
+///
+/// It is forked before any thread, in a session of its own, so that what stops a whole process group does not stop it.
+/// It holds no descriptor but its own, and ends with this process, however that ends. Tracing by a debugger is no stop.
+class Guard {
+  public:
+    /// Starts it; if that fails, there is none, and SIGSTOP only stops.
+    Guard();
+
+    explicit operator bool() const { return static_cast<bool>(alive_); }
+
+    /// What the marked SIGINT carries.
+    static constexpr int mark = 0x564d4d49;
+
+  private:
+    Fd alive_;  ///< closed by the end of this process, which the guard sees
+};
+
+}  // namespace vmmi::system
