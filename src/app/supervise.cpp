@@ -27,11 +27,12 @@ class Loop {
     explicit Loop(Supervision& with)
         : with_(with),
           session_(with.policy, {with.policy_name, with.configuration.monitor_interval}),
-          source_({{with.configuration.connection, with.configuration.credentials},
-                   with.line.vm,
-                   with.line.destination_uri,
-                   with.line.migration_uri},
-                  post()) {
+          source_(
+              {{with.configuration.connection, with.configuration.credentials, with.configuration.connection_timeout},
+               with.line.vm,
+               with.line.destination_uri,
+               with.line.migration_uri},
+              post()) {
         if (with.line.progress) bar_.emplace();
     }
 
@@ -112,7 +113,11 @@ void Loop::carry_out(const engine::Orders& orders) {
         if (const auto* note = std::get_if<order::Note>(&order)) {
             with_.log.write(note->level, note->text);
         } else if (const auto* look = std::get_if<order::InspectDestination>(&order)) {
-            if (!destination_) destination_.emplace(with_.line.destination_uri, post());
+            if (!destination_) {
+                destination_.emplace(
+                    hypervisor::Endpoint{with_.line.destination_uri, {}, with_.configuration.connection_timeout},
+                    post());
+            }
             destination_->execute(*look);
         } else {
             source_.execute(order);

@@ -38,6 +38,8 @@ const std::vector<Key>& common_keys() {
             {text_key("username", nullptr, "user name for a connection that asks for one"),
              text_key("passwordFile", nullptr, "file with the password on its first line, readable by its owner only")},
             "credentials for the connection"),
+        integer_key("connectionTimeout", 30, {2, 3600},
+                    "seconds after which a daemon that does not answer counts as lost"),
         integer_key("monitorInterval", 1, {1, 3600}, "seconds between two looks at the running migration"),
     };
     return keys;
@@ -67,6 +69,7 @@ Result<Configuration> make_configuration(const Object& given, const std::vector<
     configuration.verbose = static_cast<int>(settings->optional_integer("verbose").value_or(default_level));
     configuration.credentials.username = settings->optional_text("connectionCredentials.username");
     configuration.credentials.password_file = settings->optional_text("connectionCredentials.passwordFile");
+    configuration.connection_timeout = std::chrono::seconds(settings->integer("connectionTimeout"));
     configuration.monitor_interval = std::chrono::seconds(settings->integer("monitorInterval"));
     // What was worked out is part of the effective configuration.
     Object values = settings->values();

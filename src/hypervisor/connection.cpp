@@ -99,10 +99,12 @@ Result<Connection> open_connection(const Endpoint& endpoint) {
 
     Connection connection(virConnectOpenAuth(endpoint.uri.c_str(), &auth, 0));
     if (connection) {
-        constexpr int interval_seconds = 5;
-        constexpr unsigned int unanswered = 5;
-        // Not every driver has it; without it, a daemon that hangs is noticed later.
-        virConnectSetKeepAlive(connection.get(), interval_seconds, unanswered);
+        // libvirt gives up one interval after the last probe that was not answered. Not every driver has keepalive;
+        // without it, a daemon that hangs is not noticed.
+        constexpr unsigned int unanswered = 4;
+        const auto interval = endpoint.timeout.count() / (unanswered + 1);
+        virConnectSetKeepAlive(connection.get(), static_cast<int>(std::max<std::int64_t>(1, interval)),
+                               interval > 0 ? unanswered : static_cast<unsigned int>(endpoint.timeout.count() - 1));
         return connection;
     }
     const NativeError error = last_error();

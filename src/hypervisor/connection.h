@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "core/configuration.h"
@@ -13,6 +14,7 @@ namespace vmmi::hypervisor {
 struct Endpoint {
     std::string uri;
     Credentials credentials;
+    std::chrono::seconds timeout{30};  ///< without an answer for so long, the daemon counts as lost
 };
 
 /// Opens a connection that notices a daemon which does not answer. The password is read for this one call and wiped

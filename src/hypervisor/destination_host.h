@@ -16,7 +16,7 @@ class DestinationHost {
   public:
     using Post = std::function<void(Event)>;
 
-    DestinationHost(std::string uri, Post post) : post_(std::move(post)), channel_({std::move(uri), {}}) {}
+    DestinationHost(Endpoint endpoint, Post post) : post_(std::move(post)), channel_(std::move(endpoint)) {}
 
     /// Posts DestinationInspected.
     void execute(const order::InspectDestination& order);
