@@ -98,7 +98,12 @@ Result<Object> obtain_configuration(const ConfigurationSource& source, system::S
     const std::string path = source.name();
     if (!source.argument && system::kind_of(path) == system::FileKind::missing) return Object{};
     const Result<std::string> text = system::read_file(path, Framing::longest);
-    if (!text) return fail(text.error());
+    if (!text) {
+        Error error = text.error();
+        error.details += source.argument ? "; CONFIG is to be a file that may be read, or - for standard input"
+                                         : "; this is the default configuration: repair it, remove it, or give CONFIG";
+        return fail(std::move(error));
+    }
     return read_named(path, *text);
 }
 
