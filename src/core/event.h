@@ -113,8 +113,10 @@ struct Apply {         ///< ActionAnswered; never an AbortMigration or a Wait
     std::size_t index = 0;
     Action action;
 };
-struct Abort {};             ///< AbortAnswered
-struct Inspect {};           ///< Inspected or ConnectionLost
+struct Abort {};    ///< AbortAnswered
+struct Inspect {};  ///< Inspected or ConnectionLost
+/// Lets a guest go on that the migration left paused at the source. No answer: the next Inspect tells.
+struct Resume {};
 struct InspectDestination {  ///< DestinationInspected
     std::string uuid;
 };
@@ -131,6 +133,6 @@ struct Note {
 }  // namespace order
 
 using Order = std::variant<order::Connect, order::Start, order::TakeSample, order::Apply, order::Abort, order::Inspect,
-                           order::InspectDestination, order::Restore, order::Note>;
+                           order::InspectDestination, order::Resume, order::Restore, order::Note>;
 
 }  // namespace vmmi

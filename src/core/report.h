@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/job.h"
 #include "vmmi/migration.h"
 #include "vmmi/result.h"
 
@@ -36,10 +37,30 @@ struct Status {
     std::optional<ActionRecord> last_action;
 };
 
+/// What ended a run, for programs.
+enum class Cause {
+    completed,
+    aborted_by_policy,
+    aborted_by_signal,
+    aborted_by_other,
+    migration_failed,
+    guest_powered_off,
+    guest_destroyed,
+    guest_crashed,
+    guest_gone,
+    connection_lost,
+    detached,
+    not_started,
+};
+
 /// A completion message without its dress: the outcome and what the migration did, whatever the outcome.
 struct Outcome {
     std::optional<Error> error;  ///< absent: success
     std::string policy;
+    Cause cause = Cause::not_started;
+    GuestState source = GuestState::unknown;       ///< the guest there, when it was last looked at
+    GuestState destination = GuestState::unknown;  ///< the same; unknown where the plugin cannot look
+    std::vector<std::string> evidence;             ///< what the outcome was decided on, one observation each
     Milliseconds total_time{0};
     std::optional<Milliseconds> downtime;  ///< measured by libvirt and QEMU; known after success only
     std::optional<Milliseconds> setup_time;

@@ -18,6 +18,7 @@ constexpr Milliseconds short_interval{200};
 constexpr Milliseconds patience_for_verdict{10'000};
 constexpr Milliseconds patience_for_statistics{2'000};
 constexpr Milliseconds patience_for_abort{3'000};
+constexpr Milliseconds patience_for_destination{3'000};
 
 Milliseconds between(TimePoint from, TimePoint to) {
     return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(to - from));
@@ -55,13 +56,13 @@ void Session::on(const event::Connected& event) {
     if (event.job.migrating()) return take_over(event.job, event.state);
     if (event.job.type == JobStats::Type::active) {
         return finish_failed(
-            ErrorCode::operation_failed, "another job is running",
+            Cause::not_started, ErrorCode::operation_failed, "another job is running",
             fmt::format("guest {} has a job in progress that is no migration, such as a save or a backup; "
                         "wait for its end, or abort it, and try again",
                         guest_.name));
     }
     if (event.state != GuestState::running && event.state != GuestState::paused) {
-        return finish_failed(ErrorCode::operation_failed, "guest is not running",
+        return finish_failed(Cause::not_started, ErrorCode::operation_failed, "guest is not running",
                              fmt::format("guest {} is {}; only a running or paused guest can be migrated", guest_.name,
                                          to_string(event.state)));
     }
@@ -98,7 +99,7 @@ void Session::take_over(const JobStats& job, GuestState state) {
 }
 
 void Session::on(const event::ConnectFailed& event) {
-    finish(event.error);
+    finish(Cause::not_started, event.error);
 }
 
 void Session::on(const event::IterationBegan& event) {
@@ -151,7 +152,10 @@ void Session::follow(GuestState state, const JobStats& stats) {
         default:
             // The way back from the last pass is told by a lifecycle event alone: state and statistics are read one
             // after the other and need not belong together.
-            if (stats.migrating() && phase_ == Phase::starting) set_phase(Phase::precopy);
+            if (!stats.migrating() || phase_ != Phase::starting) break;
+            set_phase(Phase::precopy);
+            // The way to the destination is opened while there is time.
+            orders_.push_back(order::InspectDestination{guest_.uuid});
     }
     if (!stats.migrating()) return;
     note(Level::trace, describe(stats));
@@ -192,7 +196,12 @@ void Session::look_for_the_end() {
     conclude();
     if (stage_ == Stage::finished) return;
     deadline_ = now_ + short_interval;
+    look();
+}
+
+void Session::look() {
     orders_.push_back(order::Inspect{});
+    orders_.push_back(order::InspectDestination{guest_.uuid});
 }
 
 void Session::on(const event::ActionAnswered& event) {
@@ -230,6 +239,7 @@ void Session::on(const event::Inspected& event) {
 }
 
 void Session::on(const event::DestinationInspected& event) {
+    if (stage_ != Stage::ending) return;  // the connection is open now: that was the purpose
     evidence_.destination = event.state;
     conclude();
 }
@@ -238,15 +248,17 @@ void Session::on(const event::ConnectionLost& event) {
     const char* guest = stage_ == Stage::connecting
                             ? "nothing was started"
                             : "a migration that had begun goes on in the daemon, without supervision";
-    finish_failed(ErrorCode::libvirt_disconnected, "connection to libvirt lost",
+    finish_failed(stage_ == Stage::connecting ? Cause::not_started : Cause::connection_lost,
+                  ErrorCode::libvirt_disconnected, "connection to libvirt lost",
                   fmt::format("{}; {}", event.reason, guest));
 }
 
 void Session::on(const event::DetachRequested&) {
     if (stage_ == Stage::connecting)
-        return finish_failed(ErrorCode::detached, "detached", "told to leave before the migration was started");
+        return finish_failed(Cause::not_started, ErrorCode::detached, "detached",
+                             "told to leave before the migration was started");
     finish_failed(
-        ErrorCode::detached, "detached",
+        Cause::detached, ErrorCode::detached, "detached",
         fmt::format("told to leave in phase {}; the migration of {} goes on in libvirt, without supervision{}",
                     to_string(phase_), guest_.name,
                     sampled_ ? "" : "; it was just being started: look at the source whether it runs"));
@@ -255,10 +267,10 @@ void Session::on(const event::DetachRequested&) {
 void Session::on(const event::AbortRequested& event) {
     const std::string reason = fmt::format("told to abort by {}", event.signal);
     if (stage_ == Stage::connecting)
-        return finish_failed(ErrorCode::migration_aborted, "migration aborted",
+        return finish_failed(Cause::not_started, ErrorCode::migration_aborted, "migration aborted",
                              reason + " before the migration was started");
     note(Level::info, "abort: " + reason);
-    request_abort(reason);
+    request_abort(Cause::aborted_by_signal, reason);
 }
 
 void Session::on(const event::Tick&) {
@@ -270,7 +282,7 @@ void Session::on(const event::Tick&) {
     } else if (stage_ == Stage::ending) {
         conclude();
         if (stage_ == Stage::finished) return;
-        orders_.push_back(order::Inspect{});
+        look();
         deadline_ = now_ + short_interval;
     }
 }
@@ -320,13 +332,15 @@ void Session::carry_out(Action action) {
     const std::size_t index = actions_.size();
     actions_.push_back({elapsed(), action, std::nullopt});
     if (std::holds_alternative<Wait>(action.what)) return;
-    if (std::holds_alternative<AbortMigration>(action.what)) return request_abort(action.reason);
+    if (std::holds_alternative<AbortMigration>(action.what))
+        return request_abort(Cause::aborted_by_policy, action.reason);
     if (std::holds_alternative<SetDowntimeLimit>(action.what)) limit_touched_ = true;
     orders_.push_back(order::Apply{index, std::move(action)});
 }
 
-void Session::request_abort(std::string reason) {
+void Session::request_abort(Cause cause, std::string reason) {
     if (evidence_.abort_requested) return;
+    abort_cause_ = cause;
     evidence_.abort_requested = true;
     abort_reason_ = std::move(reason);
     if (stage_ == Stage::migrating) order_abort();
@@ -342,37 +356,86 @@ void Session::order_abort() {
     orders_.push_back(order::Abort{});
 }
 
+/// Whether the destination has what the verdict says, or cannot be seen. After an abort, QEMU takes its time to go.
+bool Session::settled(Verdict verdict) const {
+    if (!evidence_.destination) return false;
+    const GuestState there = *evidence_.destination;
+    if (there == GuestState::unknown) return true;
+    const bool alive = there == GuestState::running || there == GuestState::paused;
+    const bool nothing = there == GuestState::absent || there == GuestState::shut_off;
+    return verdict == Verdict::completed ? alive : nothing;
+}
+
 void Session::conclude() {
     if (stage_ != Stage::ending) return;
     const Milliseconds waited = between(*ended_, now_);
-    switch (decide(evidence_)) {
+    const Verdict verdict = decide(evidence_);
+    if (verdict == Verdict::undecided) {
+        const bool stranded = evidence_.source && evidence_.source->state == GuestState::paused_for_migration &&
+                              !evidence_.source->job_active && evidence_.destination == GuestState::absent;
+        if (stranded && !std::exchange(resumed_, true)) {
+            note(Level::warning, "the migration left the guest paused at the source: resuming it");
+            orders_.push_back(order::Resume{});
+        }
+        if (waited < patience_for_verdict) return;
+        if (evidence_.call && !evidence_.call->error) return finish(Cause::completed);
+        return finish_failed(
+            Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
+            what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
+    }
+    if (!settled(verdict) && waited < patience_for_destination) return;
+    switch (verdict) {
         case Verdict::completed:
             // The real downtime comes with the completed statistics; a success is not held up for it for long.
             if (!evidence_.completed && waited < patience_for_statistics) return;
-            return finish(std::nullopt);
+            return finish(Cause::completed);
         case Verdict::aborted:
-            return finish_failed(ErrorCode::migration_aborted, "migration aborted",
-                                 fmt::format("{}; guest {} is {} at the source",
-                                             evidence_.abort_requested ? abort_reason_ : what_the_call_said(),
-                                             guest_.name, to_string(evidence_.source->state)));
+            return finish_failed(evidence_.abort_requested ? abort_cause_ : Cause::aborted_by_other,
+                                 ErrorCode::migration_aborted, "migration aborted",
+                                 fmt::format("{}; {}", evidence_.abort_requested ? abort_reason_ : what_the_call_said(),
+                                             where_the_guest_is()));
         case Verdict::failed:
-            return finish_failed(ErrorCode::migration_failed, "migration failed",
-                                 fmt::format("{}; guest {} is {} at the source", what_the_call_said(), guest_.name,
-                                             to_string(evidence_.source->state)));
-        case Verdict::vm_disappeared:
-            return finish_failed(ErrorCode::vm_disappeared, "vm disappeared",
+            return finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
+                                 fmt::format("{}; {}", what_the_call_said(), where_the_guest_is()));
+        default: {
+            using Kind = event::Lifecycle::Kind;
+            Cause cause = Cause::guest_gone;
+            if (evidence_.stopped == Kind::powered_off) cause = Cause::guest_powered_off;
+            if (evidence_.stopped == Kind::destroyed) cause = Cause::guest_destroyed;
+            if (evidence_.stopped == Kind::crashed) cause = Cause::guest_crashed;
+            return finish_failed(cause, ErrorCode::vm_disappeared, "vm disappeared",
                                  fmt::format("guest {} {} at the source while it was being migrated; {}", guest_.name,
                                              how_it_stopped(), what_the_call_said()));
-        case Verdict::undecided:
-            if (waited < patience_for_verdict) return;
-            if (evidence_.call && !evidence_.call->error) return finish(std::nullopt);
-            return finish_failed(
-                ErrorCode::migration_failed, "migration failed",
-                what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
+        }
     }
 }
 
-void Session::finish(std::optional<Error> error) {
+std::string Session::where_the_guest_is() const {
+    std::string text = fmt::format("guest {} is {} at the source", guest_.name, to_string(evidence_.source->state));
+    const GuestState there = evidence_.destination.value_or(GuestState::unknown);
+    if (there != GuestState::absent && there != GuestState::unknown)
+        text += fmt::format(", and {} at the destination: look there", to_string(there));
+    return text;
+}
+
+std::vector<std::string> Session::observations() const {
+    std::vector<std::string> seen;
+    if (evidence_.call || evidence_.taken_over) seen.push_back(what_the_call_said());
+    if (evidence_.abort_requested) seen.push_back("abort: " + abort_reason_);
+    if (evidence_.completed) seen.emplace_back("completed statistics");
+    if (evidence_.stopped == event::Lifecycle::Kind::migrated)
+        seen.emplace_back("event: stopped at the source, migrated");
+    else if (evidence_.stopped)
+        seen.push_back(fmt::format("event: the guest {} at the source", how_it_stopped()));
+    if (evidence_.source) {
+        seen.push_back(fmt::format("source: {}{}", to_string(evidence_.source->state),
+                                   evidence_.source->job_active ? ", a job is active" : ""));
+    }
+    if (evidence_.destination) seen.push_back(fmt::format("destination: {}", to_string(*evidence_.destination)));
+    return seen;
+}
+
+void Session::finish(Cause cause, std::optional<Error> error) {
     const bool stays = stage_ == Stage::ending && error;
     if (stays && original_downtime_limit_ && limit_touched_)
         orders_.push_back(order::Restore{*original_downtime_limit_});
@@ -382,6 +445,13 @@ void Session::finish(std::optional<Error> error) {
     Outcome outcome;
     outcome.error = std::move(error);
     outcome.policy = options_.policy_name;
+    outcome.cause = cause;
+    if (evidence_.source)
+        outcome.source = evidence_.source->state;
+    else if (evidence_.stopped)
+        outcome.source = guest_.persistent ? GuestState::shut_off : GuestState::absent;
+    outcome.destination = evidence_.destination.value_or(GuestState::unknown);
+    outcome.evidence = observations();
     outcome.total_time = elapsed();
     if (evidence_.completed) outcome.downtime = evidence_.completed->downtime;
     outcome.setup_time = last.setup_time;
@@ -395,8 +465,8 @@ void Session::finish(std::optional<Error> error) {
     deadline_.reset();
 }
 
-void Session::finish_failed(ErrorCode code, std::string message, std::string details) {
-    finish(Error{code, std::move(message), std::move(details)});
+void Session::finish_failed(Cause cause, ErrorCode code, std::string message, std::string details) {
+    finish(cause, Error{code, std::move(message), std::move(details)});
 }
 
 std::string Session::what_the_call_said() const {

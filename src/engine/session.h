@@ -66,15 +66,19 @@ class Session {
     void take_over(const JobStats& job, GuestState state);
     void follow(GuestState state, const JobStats& stats);
     void look_for_the_end();
+    void look();
     void take_sample();
     Sample sample() const;
     void ask_policy();
     void carry_out(Action action);
-    void request_abort(std::string reason);
+    void request_abort(Cause cause, std::string reason);
     void order_abort();
     void conclude();
-    void finish(std::optional<Error> error);
-    void finish_failed(ErrorCode code, std::string message, std::string details);
+    bool settled(Verdict verdict) const;
+    void finish(Cause cause, std::optional<Error> error = std::nullopt);
+    void finish_failed(Cause cause, ErrorCode code, std::string message, std::string details);
+    std::vector<std::string> observations() const;
+    std::string where_the_guest_is() const;
     std::string what_the_call_said() const;
     const char* how_it_stopped() const;
     void set_phase(Phase phase);
@@ -105,6 +109,8 @@ class Session {
     Progress progress_;
 
     std::string abort_reason_;
+    Cause abort_cause_ = Cause::aborted_by_other;
+    bool resumed_ = false;                  ///< by us, once
     bool abort_pending_ = false;            ///< an answer is awaited
     std::optional<TimePoint> abort_again_;  ///< when to try once more
 

@@ -77,6 +77,7 @@ void SourceHost::execute(const Order& order) {
                    [this](const order::Inspect&) { looking_.submit([this] { inspect(); }); },
                    [this](const order::Apply& o) { steering_.submit([this, o] { apply(o); }); },
                    [this](const order::Abort&) { steering_.submit([this] { abort(); }); },
+                   [this](const order::Resume&) { steering_.submit([this] { resume(); }); },
                    [this](const order::Restore& o) { steering_.submit([this, o] { restore(o.downtime_limit); }); },
                    [](const auto&) {},  // for others
                },
@@ -217,6 +218,10 @@ void SourceHost::abort() {
     const NativeResult<virDomainPtr> domain = steering_.guest(uuid_);
     if (!domain) return post_(event::AbortAnswered{domain.error()});
     post_(event::AbortAnswered{error_unless(virDomainAbortJob(*domain) == 0)});
+}
+
+void SourceHost::resume() {
+    if (const NativeResult<virDomainPtr> domain = steering_.guest(uuid_)) virDomainResume(*domain);
 }
 
 void SourceHost::restore(Milliseconds downtime_limit) {

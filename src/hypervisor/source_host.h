@@ -49,6 +49,7 @@ class SourceHost {
     void inspect();
     void apply(const order::Apply& order);
     void abort();
+    void resume();
     void restore(Milliseconds downtime_limit);
 
     Target target_;

@@ -53,6 +53,73 @@ std::string bounded(const std::string& text) {
     return fmt::format("{}… ({} bytes left out) …{}", text.substr(0, end), begin - end, text.substr(begin));
 }
 
+const char* word(Cause cause) {
+    switch (cause) {
+        case Cause::completed:
+            return "completed";
+        case Cause::aborted_by_policy:
+            return "aborted-by-policy";
+        case Cause::aborted_by_signal:
+            return "aborted-by-signal";
+        case Cause::aborted_by_other:
+            return "aborted-by-other";
+        case Cause::migration_failed:
+            return "migration-failed";
+        case Cause::guest_powered_off:
+            return "guest-powered-off";
+        case Cause::guest_destroyed:
+            return "guest-destroyed";
+        case Cause::guest_crashed:
+            return "guest-crashed";
+        case Cause::guest_gone:
+            return "guest-gone";
+        case Cause::connection_lost:
+            return "connection-lost";
+        case Cause::detached:
+            return "detached";
+        case Cause::not_started:
+            return "not-started";
+    }
+    return "unknown";
+}
+
+/// Whether the same call can make sense once more: to try again, or to take over what still runs.
+bool worth_a_retry(Cause cause) {
+    switch (cause) {
+        case Cause::aborted_by_policy:
+        case Cause::migration_failed:
+        case Cause::connection_lost:
+        case Cause::detached:
+            return true;
+        default:
+            return false;
+    }
+}
+
+const char* word(GuestState state) {
+    switch (state) {
+        case GuestState::unknown:
+            return "unknown";
+        case GuestState::absent:
+            return "absent";
+        case GuestState::running:
+            return "running";
+        case GuestState::paused:
+            return "paused";
+        case GuestState::paused_for_migration:
+            return "paused-for-migration";
+        case GuestState::postcopy:
+            return "postcopy";
+        case GuestState::postcopy_failed:
+            return "postcopy-failed";
+        case GuestState::shut_off:
+            return "shut-off";
+        case GuestState::shut_off_migrated:
+            return "shut-off-migrated";
+    }
+    return "unknown";
+}
+
 Value action_record(const ActionRecord& record) {
     Object object;
     object.set("atMs", milliseconds(record.at));
@@ -153,6 +220,12 @@ std::string completion_message(const Outcome& outcome, std::uint64_t timestamp) 
         result.set("details", bounded(outcome.error->details));
     }
     result.set("policy", outcome.policy);
+    result.set("cause", word(outcome.cause));
+    result.set("retry", worth_a_retry(outcome.cause));
+    result.set("endState", Object{{"source", word(outcome.source)}, {"destination", word(outcome.destination)}});
+    List evidence;
+    for (const std::string& observation : outcome.evidence) evidence.push_back(bounded(observation));
+    result.set("evidence", std::move(evidence));
     result.set("totalTimeMs", milliseconds(outcome.total_time));
     result.set("downtimeMs", or_null(outcome.downtime));
     result.set("setupTimeMs", or_null(outcome.setup_time));

@@ -90,7 +90,11 @@ class Plugin:
     def success(self, timeout: float = 120) -> dict:
         body = self.completion(timeout)["completion"]
         assert body["result"] == "success", body
-        return body["success"]
+        success = body["success"]
+        assert success["cause"] == "completed" and success["evidence"]
+        assert success["endState"]["source"] in ("absent", "shut-off-migrated"), success
+        assert success["endState"]["destination"] in ("running", "paused"), success
+        return success
 
     def error(self, timeout: float = 120) -> dict:
         body = self.completion(timeout)["completion"]

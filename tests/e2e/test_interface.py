@@ -86,6 +86,8 @@ def test_sigint_aborts_and_leaves_the_guest_running_on_the_source(start_guest, r
     fits_schema(message)
     error = message["completion"]["error"]
     assert error["code"] == 9 and "SIGINT" in error["details"] and "running at the source" in error["details"]
+    assert error["cause"] == "aborted-by-signal"
+    assert error["endState"] == {"source": "running", "destination": "absent"}
     assert_stayed(guest, pair)
 
 
@@ -171,7 +173,7 @@ def test_a_guest_destroyed_in_mid_migration_has_disappeared(start_guest, run_plu
     plugin.wait_migrating()
     pair.source.virsh("destroy", guest.uuid)
     error = plugin.error(timeout=30)
-    assert error["code"] == 11
+    assert error["code"] == 11 and error["cause"] == "guest-destroyed" and not error["retry"]
     assert guest.host() is None
 
 

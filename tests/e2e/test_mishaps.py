@@ -100,7 +100,9 @@ def test_a_killed_destination_daemon_fails_the_migration(migrating, pair, daemon
 def test_a_killed_destination_qemu_fails_the_migration(migrating, pair):  # FAIL-8
     guest, plugin = migrating
     pair.destination.kill_qemu(guest.name)
-    assert plugin.error(timeout=30)["code"] == 8
+    error = plugin.error(timeout=30)
+    assert error["code"] == 8 and error["cause"] == "migration-failed" and error["retry"]
+    assert error["endState"] == {"source": "running", "destination": "absent"}
     assert_stayed(guest, pair)
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -91,7 +92,13 @@ class Script {
         keep(session.begin(now));
     }
 
-    void tell(const Event& event) { keep(session.handle(event, now)); }
+    void tell(const Event& event) {
+        keep(session.handle(event, now));
+        if (!destination || count_last<order::InspectDestination>() == 0) return;
+        const Orders more = session.handle(event::DestinationInspected{*destination}, now);
+        last.insert(last.end(), more.begin(), more.end());
+        all.insert(all.end(), more.begin(), more.end());
+    }
     void pass(Milliseconds time) { now += time; }
     /// Moves the clock to the deadline and tells it.
     void tick() {
@@ -159,6 +166,8 @@ class Script {
     Phase phase() const { return session.status(now).phase; }
 
     PlayedPolicy policy;
+    /// What the destination answers at once; nothing: it does not answer.
+    std::optional<GuestState> destination = GuestState::unknown;
     Session session;
     TimePoint now{std::chrono::hours(1000)};
     Orders last;

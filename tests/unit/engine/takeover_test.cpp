@@ -93,6 +93,7 @@ TEST(Takeover, AsksTheDestinationWhereTheGuestIsGone) {
           std::pair(GuestState::absent, ErrorCode::vm_disappeared),
           std::pair(GuestState::unknown, ErrorCode::vm_disappeared)}) {
         Script script;
+        script.destination.reset();
         script.tell(connected_to_a_migration());
         script.tell(event::SampleFailed{native_error(native::no_domain)});
         script.tell(inspected(GuestState::absent));

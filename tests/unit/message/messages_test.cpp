@@ -71,6 +71,10 @@ TEST(StatusMessage, SaysNullForWhatIsNotKnown) {
 Outcome outcome() {
     Outcome outcome;
     outcome.policy = "precopy";
+    outcome.cause = Cause::aborted_by_policy;
+    outcome.source = GuestState::running;
+    outcome.destination = GuestState::absent;
+    outcome.evidence = {"source: running", "destination: absent"};
     outcome.total_time = Milliseconds(30'000);
     outcome.downtime = Milliseconds(120);
     outcome.setup_time = Milliseconds(5);
@@ -87,7 +91,9 @@ Outcome outcome() {
 }
 
 constexpr std::string_view numbers = R"(
-    "policy": "precopy", "totalTimeMs": 30000, "downtimeMs": 120, "setupTimeMs": 5, "iterations": 4,
+    "policy": "precopy", "cause": "aborted-by-policy", "retry": true,
+    "endState": {"source": "running", "destination": "absent"},
+    "evidence": ["source: running", "destination: absent"], "totalTimeMs": 30000, "downtimeMs": 120, "setupTimeMs": 5, "iterations": 4,
     "totalBytes": 1073741824, "transferredBytes": 2147483648,
     "actions": [
         {"atMs": 1, "action": "setBandwidth", "bandwidthBytesPerSecond": 1048576, "reason": "a"},

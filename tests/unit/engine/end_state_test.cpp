@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What ended it, where the guest is, and what that was decided on.
+#include <gtest/gtest.h>
+
+#include "engine/script.h"
+
+namespace vmmi::engine::test {
+namespace {
+
+using Kind = event::Lifecycle::Kind;
+
+TEST(EndState, IsWaitedForAtTheDestination) {
+    Script script;
+    script.destination = GuestState::paused_for_migration;  // QEMU there takes its time to go
+    script.run();
+    script.tell(event::AbortRequested{});
+    script.fail_with(GuestState::running);
+    EXPECT_FALSE(script.ended());
+    script.destination = GuestState::absent;
+    script.tick();
+    script.tell(inspected(GuestState::running));
+    ASSERT_TRUE(script.ended());
+    const Outcome& outcome = *script.session.outcome();
+    EXPECT_EQ(outcome.cause, Cause::aborted_by_signal);
+    EXPECT_EQ(outcome.source, GuestState::running);
+    EXPECT_EQ(outcome.destination, GuestState::absent);
+}
+
+TEST(EndState, IsNotWaitedForForEver) {
+    Script script;
+    script.destination = GuestState::paused_for_migration;
+    script.run();
+    script.fail_with(GuestState::running);
+    script.ticks_for(4000_ms);
+    ASSERT_EQ(script.code(), ErrorCode::migration_failed);
+    EXPECT_NE(script.details().find("paused for migration at the destination"), std::string::npos) << script.details();
+}
+
+TEST(EndState, OfASuccessIsARunningGuestAtTheDestination) {
+    Script script;
+    script.destination = GuestState::running;
+    script.run();
+    script.succeed();
+    ASSERT_TRUE(script.succeeded());
+    EXPECT_EQ(script.session.outcome()->cause, Cause::completed);
+    EXPECT_EQ(script.session.outcome()->source, GuestState::absent);
+    EXPECT_EQ(script.session.outcome()->destination, GuestState::running);
+}
+
+TEST(EndState, NamesWhatStoppedTheGuest) {
+    for (const auto& [kind, cause] :
+         {std::pair(Kind::powered_off, Cause::guest_powered_off), std::pair(Kind::destroyed, Cause::guest_destroyed),
+          std::pair(Kind::crashed, Cause::guest_crashed)}) {
+        Script script;
+        script.destination = GuestState::absent;
+        script.run();
+        script.tell(event::Lifecycle{kind});
+        script.fail_with(GuestState::absent);
+        ASSERT_EQ(script.code(), ErrorCode::vm_disappeared);
+        EXPECT_EQ(script.session.outcome()->cause, cause);
+        EXPECT_GE(script.session.outcome()->evidence.size(), 3U) << "the call, the event, both hosts";
+    }
+}
+
+TEST(EndState, TellsWhoAborted) {
+    Script policy;
+    policy.run();
+    policy.act({{AbortMigration{}, "enough"}});
+    policy.fail_with(GuestState::running);
+    EXPECT_EQ(policy.session.outcome()->cause, Cause::aborted_by_policy);
+
+    Script other;
+    other.run();
+    other.fail_with(GuestState::running, native_error(native::operation_aborted));
+    EXPECT_EQ(other.session.outcome()->cause, Cause::aborted_by_other);
+}
+
+TEST(EndState, AGuestLeftPausedByTheMigrationIsResumedOnce) {
+    Script script;
+    script.destination = GuestState::absent;
+    script.run();
+    script.fail_with(GuestState::paused_for_migration);
+    EXPECT_EQ(script.count_all<order::Resume>(), 1U);
+    script.tick();
+    script.tell(inspected(GuestState::paused_for_migration));
+    EXPECT_EQ(script.count_all<order::Resume>(), 1U);
+    script.tell(inspected(GuestState::running));
+    EXPECT_EQ(script.code(), ErrorCode::migration_failed);
+    EXPECT_EQ(script.session.outcome()->source, GuestState::running);
+}
+
+TEST(EndState, AGuestIsNotResumedWhileItMayRunElsewhere) {
+    for (const GuestState there : {GuestState::running, GuestState::unknown, GuestState::paused_for_migration}) {
+        Script script;
+        script.destination = there;
+        script.run();
+        script.fail_with(GuestState::paused_for_migration);
+        script.ticks_for(12'000_ms);
+        EXPECT_EQ(script.count_all<order::Resume>(), 0U) << to_string(there);
+    }
+}
+
+}  // namespace
+}  // namespace vmmi::engine::test
