@@ -84,7 +84,7 @@ bool Call::fits(const Rule& rule, World& world) const {
     if (rule.host && *rule.host != host_) return false;
     if (rule.process && *rule.process != world.process()) return false;
     if (rule.during.empty()) return true;
-    const Segment& segment = world.timeline(guest_).at(world.now());
+    const Segment segment = world.timeline(guest_).at(world.now());
     return one_of(rule.during, segment.name()) || (segment.phase == Phase::pass && one_of(rule.during, "precopy"));
 }
 

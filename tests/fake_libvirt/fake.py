@@ -243,7 +243,7 @@ class FakeHost:
 
     def wait_until_stuck(self):
         """Until a call other than the migrate call itself has been under way for a while."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + PATIENCE / 4
         while time.monotonic() < until:
             migrating = any(line.get("callback") == 20 for line in self.lines())
             for call in self.calls():

@@ -237,27 +237,48 @@ def test_lost_events_are_made_up_for_by_looking(any_plugin, host):
         assert run.end().completion_beside_output["success"]["downtimeMs"] == 7
 
 
-# A migration that is in progress
+# A migration that is in progress: nobody's call tells its end.
+
+IN_PROGRESS = {"running_since_ms": 20, "passes": [one_pass(200, 100), one_pass(50, 10)]}
 
 
-def test_a_migration_in_progress_is_not_disturbed(plugin, host):
-    fakes = host(running_since_ms=20)
-    fakes.run(plugin)
+@pytest.mark.parametrize("persistent", [False, True], ids=["transient", "persistent"])
+def test_a_migration_in_progress_is_taken_over(plugin, host, persistent):
+    fakes = host(**IN_PROGRESS, persistent=persistent)
+    success = fakes.run(plugin).completion["success"]
+    assert success["downtimeMs"] == 7
+    assert success["iterations"] == 2
+    assert 250 <= success["totalTimeMs"] < 2000
     assert not fakes.calls("virDomainMigrateToURI3", "virDomainAbortJob", "virDomainSuspend", "virDomainDestroy")
 
 
-@pytest.mark.xfail(strict=True, reason="FAIL-11: a migration in progress is not taken over")
-def test_a_migration_in_progress_is_taken_over(plugin, host):
-    fakes = host(running_since_ms=20, passes=[one_pass(200, 100), one_pass(50, 10)])
-    assert fakes.run(plugin).completion["success"]["downtimeMs"] == 7
+# Whether somebody aborted it is shown for a moment, between two looks.
+@pytest.mark.parametrize("end, codes", [("failed", [8]), ("aborted", [8, 9]), ("destroyed", [11]), ("crashed", [11])])
+def test_a_migration_that_was_taken_over_may_fail(any_plugin, host, end, codes):
+    fakes = host(**IN_PROGRESS, end=end, end_at=["pass 2", 5])
+    assert fakes.run(any_plugin).code in codes
 
 
-@pytest.mark.xfail(strict=True, reason="FAIL-11: a migration in progress is not taken over")
+def test_a_migration_that_was_taken_over_is_aborted_by_an_interrupt(plugin, host):
+    fakes = host(running_since_ms=20, endless=True)
+    assert interrupted(fakes, plugin).completion_beside_output["error"]["code"] == 9
+    assert len(fakes.calls("virDomainAbortJob")) == 1
+
+
+def test_a_migration_that_was_taken_over_is_left_alone_when_told_to_leave(plugin, host):
+    fakes = host(running_since_ms=20, endless=True)
+    with fakes.start(plugin) as run:
+        run.wait_status(lambda status: status["iteration"] > 1)
+        ended, _ = run.leave()
+    assert ended.completion_beside_output["error"]["code"] == 13
+    assert not fakes.calls("virDomainAbortJob")
+
+
 def test_the_migration_of_a_killed_plugin_is_taken_over(plugin, host):
     fakes = host(passes=[one_pass(300, 100), one_pass(50, 10)])
     with fakes.start(plugin) as run:
-        fakes.wait_for("virDomainMigrateToURI3")
         run.wait_status(lambda status: status["iteration"] == 1)
         run.process.kill()
+        run.process.wait()
     assert fakes.run(plugin).completion["success"]["downtimeMs"] == 7
     assert len(fakes.calls("virDomainMigrateToURI3")) == 1

@@ -116,7 +116,7 @@ void Timeline::interrupt(Time when, End end) {
                                               "operation failed: Unable to write to socket: Broken pipe"};
 }
 
-const Segment& Timeline::at(Time now) const {
+Segment Timeline::at(Time now) const {
     const auto after = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) { return now < s.end; });
     return after == segments_.end() ? segments_.back() : *after;
 }
@@ -133,7 +133,7 @@ bool Timeline::reached(Phase phase) const {
 }
 
 State Timeline::state(Host host, Time now) const {
-    const Segment& segment = at(now);
+    const Segment segment = at(now);
     const bool away = host == Host::destination;
     const State gone{};
     const State paused{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER};

@@ -63,7 +63,7 @@ class Timeline {
     /// Endless migrations are laid out up to a while after `now`.
     Timeline(const Guest& guest, const Facts& facts, Time now);
 
-    const Segment& at(Time now) const;
+    Segment at(Time now) const;
     /// Nothing if the phase does not come.
     std::optional<Time> time_of(const Moment& moment) const;
     State state(Host host, Time now) const;
