@@ -26,7 +26,8 @@ class Loop {
   public:
     explicit Loop(Supervision& with)
         : with_(with),
-          session_(with.policy, {with.policy_name, with.configuration.monitor_interval}),
+          session_(with.policy,
+                   {with.policy_name, with.configuration.monitor_interval, with.configuration.connection_timeout}),
           source_(
               {{with.configuration.connection, with.configuration.credentials, with.configuration.connection_timeout},
                with.line.vm,
@@ -92,7 +93,7 @@ void Loop::serve_signals() {
         switch (*request) {
             case Request::status: {
                 const Status status = session_.status(Clock::now());
-                with_.channels.write_output(message::status_message(status, with_.timestamps.next()) + "\n");
+                with_.channels.offer_output(message::status_message(status, with_.timestamps.next()) + "\n");
                 break;
             }
             case Request::detach:

@@ -113,8 +113,11 @@ struct Apply {         ///< ActionAnswered; never an AbortMigration or a Wait
     std::size_t index = 0;
     Action action;
 };
-struct Abort {};    ///< AbortAnswered
-struct Inspect {};  ///< Inspected or ConnectionLost
+struct Abort {};  ///< AbortAnswered
+struct Inspect {  ///< Inspected or ConnectionLost
+    /// Not on the way on which a question is still unanswered.
+    bool aside = false;
+};
 /// Lets a guest go on that the migration left paused at the source. No answer: the next Inspect tells.
 struct Resume {};
 struct InspectDestination {  ///< DestinationInspected

@@ -40,6 +40,7 @@ Orders Session::begin(TimePoint now) {
     now_ = now;
     orders_.clear();
     orders_.push_back(order::Connect{});
+    deadline_ = now + options_.connection_timeout;
     return std::move(orders_);
 }
 
@@ -200,7 +201,9 @@ void Session::look_for_the_end() {
 }
 
 void Session::look() {
-    orders_.push_back(order::Inspect{});
+    // Where statistics or an earlier look hang in the daemon, this one goes another way.
+    orders_.push_back(order::Inspect{.aside = sampling_ || inspecting_});
+    inspecting_ = true;
     orders_.push_back(order::InspectDestination{guest_.uuid});
 }
 
@@ -228,6 +231,7 @@ void Session::on(const event::AbortAnswered& event) {
 }
 
 void Session::on(const event::Inspected& event) {
+    inspecting_ = false;
     if (stage_ != Stage::ending) return;
     evidence_.source = event;
     if (event.completed) evidence_.completed = event.completed;
@@ -274,7 +278,11 @@ void Session::on(const event::AbortRequested& event) {
 }
 
 void Session::on(const event::Tick&) {
-    if (stage_ == Stage::migrating) {
+    if (stage_ == Stage::connecting) {
+        finish_failed(Cause::not_started, ErrorCode::libvirt_disconnected, "cannot connect to libvirt",
+                      fmt::format("the daemon gave no answer within {} s (connectionTimeout); nothing was started",
+                                  options_.connection_timeout.count() / 1000));
+    } else if (stage_ == Stage::migrating) {
         if (abort_again_ && now_ >= *abort_again_) order_abort();
         take_sample();
         const bool quick = evidence_.abort_requested || stats_.memory_total.count == 0;

@@ -29,6 +29,8 @@ class Session {
         /// Between two looks at a running migration. Iterations are announced by libvirt, so this serves budgets,
         /// status messages and takes the place of events that got lost.
         Milliseconds sample_interval{1000};
+        /// A daemon that does not let in for so long counts as lost.
+        Milliseconds connection_timeout{30'000};
     };
 
     /// The policy outlives the session.
@@ -104,6 +106,7 @@ class Session {
     JobStats stats_;
     std::optional<TimePoint> sampled_;
     bool sampling_ = false;    ///< an answer is awaited
+    bool inspecting_ = false;  ///< the same, for the end
     bool look_again_ = false;  ///< it was asked for meanwhile
     int iteration_seen_ = 0;   ///< the last one that the policy was told of
     Progress progress_;

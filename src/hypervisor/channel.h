@@ -27,6 +27,8 @@ class Channel {
     bool idle_within(std::chrono::milliseconds patience) { return lane_.idle_within(patience); }
 
     // For tasks on this lane only.
+    /// Whether the connection was opened and is not lost. No call to the daemon.
+    bool is_alive() const { return connection_ && virConnectIsAlive(connection_.get()) == 1; }
     Result<virConnectPtr> connection();
     NativeResult<virDomainPtr> guest(const std::string& uuid);
     void forget_guest() { guest_.reset(); }

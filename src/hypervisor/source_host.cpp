@@ -74,7 +74,10 @@ void SourceHost::execute(const Order& order) {
                    [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
                    [this](const order::Start& o) { calling_.submit([this, o] { start(o.request); }); },
                    [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
-                   [this](const order::Inspect&) { looking_.submit([this] { inspect(); }); },
+                   [this](const order::Inspect& o) {
+                       Channel& channel = o.aside ? steering_ : looking_;
+                       channel.submit([this, &channel] { inspect(channel); });
+                   },
                    [this](const order::Apply& o) { steering_.submit([this, o] { apply(o); }); },
                    [this](const order::Abort&) { steering_.submit([this] { abort(); }); },
                    [this](const order::Resume&) { steering_.submit([this] { resume(); }); },
@@ -95,8 +98,15 @@ void SourceHost::connect() {
     if (!connection) return post_(event::ConnectFailed{connection.error()});
     Domain domain(virDomainLookupByUUIDString(*connection, target_.vm.c_str()));
     if (!domain) domain.reset(virDomainLookupByName(*connection, target_.vm.c_str()));
+    const auto lost = [&] {
+        return event::ConnectFailed{{ErrorCode::libvirt_disconnected, "connection to libvirt lost",
+                                     fmt::format("{} closed the connection while the guest was looked up; nothing was "
+                                                 "started",
+                                                 redact_uri(target_.source.uri))}};
+    };
     if (!domain) {
         const NativeError error = last_error();
+        if (!calling_.is_alive()) return post_(lost());
         return post_(event::ConnectFailed{
             {ErrorCode::vm_unknown, "vm unknown",
              fmt::format("no guest with UUID or name {} at {}: {} (libvirt error {}, domain {})", target_.vm,
@@ -104,7 +114,9 @@ void SourceHost::connect() {
     }
     uuid_ = uuid_of(domain.get());
     subscribe(*connection);
-    post_(describe(domain.get()));
+    event::Connected connected = describe(domain.get());
+    if (!calling_.is_alive()) return post_(lost());
+    post_(std::move(connected));
 }
 
 event::Connected SourceHost::describe(virDomainPtr domain) const {
@@ -142,7 +154,7 @@ void SourceHost::subscribe(virConnectPtr connection) {
 }
 
 void SourceHost::unsubscribe() {
-    if (subscriptions_.empty()) return;
+    if (subscriptions_.empty() || !calling_.is_alive()) return;
     const Result<virConnectPtr> connection = calling_.connection();
     if (!connection) return;
     // Every subscription holds a reference that would keep the connection open.
@@ -162,7 +174,10 @@ void SourceHost::start(const MigrationRequest& request) {
     add_parameters(params, request);
     const int answer = virDomainMigrateToURI3(*domain, target_.destination_uri.c_str(), params.data(), params.size(),
                                               migrate_flags(request));
-    post_(event::MigrateReturned{error_unless(answer == 0)});
+    const std::optional<NativeError> error = error_unless(answer == 0);
+    // What the client says when its daemon is gone is no answer to the call.
+    if (error && !calling_.is_alive()) return post_(event::ConnectionLost{error->message});
+    post_(event::MigrateReturned{error});
 }
 
 void SourceHost::take_sample() {
@@ -174,9 +189,9 @@ void SourceHost::take_sample() {
     post_(event::Sampled{state_of(*domain), *stats});
 }
 
-void SourceHost::inspect() {
-    looking_.forget_guest();  // a handle may be older than the domain's end
-    const NativeResult<virDomainPtr> domain = looking_.guest(uuid_);
+void SourceHost::inspect(Channel& channel) {
+    channel.forget_guest();  // a handle may be older than the domain's end
+    const NativeResult<virDomainPtr> domain = channel.guest(uuid_);
     event::Inspected inspected;
     if (!domain) {
         if (domain.error().code != VIR_ERR_NO_DOMAIN) return post_(event::ConnectionLost{domain.error().message});

@@ -46,7 +46,7 @@ class SourceHost {
     void unsubscribe();
     void start(const MigrationRequest& request);
     void take_sample();
-    void inspect();
+    void inspect(Channel& channel);
     void apply(const order::Apply& order);
     void abort();
     void resume();

@@ -13,10 +13,13 @@ class Channels {
   public:
     Channels();
 
-    /// For status messages, --help and the like.
+    /// For --help and the like: waits for the reader.
     bool write_output(std::string_view text) { return write_all(output_.get(), text); }
-    /// For the completion message.
-    bool write_error(std::string_view text) { return write_all(error_.get(), text); }
+    /// For status messages: dropped where nobody reads, since a full pipe must not hold up the migration.
+    bool offer_output(std::string_view text);
+    /// For the completion message, in one write. Nobody who does not read can keep the plugin from ending: it gives up
+    /// after a while.
+    bool write_error(std::string_view text);
 
   private:
     Fd output_;
