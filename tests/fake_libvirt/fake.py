@@ -72,7 +72,7 @@ def refuse(answer, *calls, **when):
 def lose(*calls, reason="eof", for_ms=None, callback_ms=0, **when):
     """The daemon goes away while it has such a call."""
     outage = {"reason": reason, "for_ms": for_ms, "callback_ms": callback_ms}
-    return {"call": list(calls), "lose": outage, **when}
+    return {**({"call": list(calls)} if calls else {}), "lose": outage, **when}
 
 
 def outage(phase, plus_ms=0, **more):

@@ -205,7 +205,6 @@ def test_a_full_pipe_does_not_stop_a_migration_that_nobody_asks_about(plugin, ho
         assert run.process.wait(20) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="SIG-10, MSG-9: a status that nobody reads stops everything; but see MSG-10")
 def test_a_status_that_nobody_reads_does_not_stop_the_supervision(plugin, host):
     fakes = host(end="failed", end_at=["pass 2", 5])
     with full_pipe() as pipe, fakes.start(plugin, streams={"stdout": pipe}) as run:
@@ -214,7 +213,6 @@ def test_a_status_that_nobody_reads_does_not_stop_the_supervision(plugin, host):
         assert run.process.wait(2) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="SIG-10, MSG-9: a status that nobody reads stops everything; but see MSG-10")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_status_that_nobody_reads_does_not_stop_signals(plugin, host, number):
     fakes = host(endless=True)

@@ -200,7 +200,6 @@ def test_an_abort_reaches_libvirt_while_the_statistics_hang(plugin, host, name):
         assert detached_at_last.completion_beside_output["error"]["code"] in (9, 13)
 
 
-@pytest.mark.xfail(strict=True, reason="SIG-4: nothing but the thread that hangs is asked where the guest is")
 def test_what_an_abort_did_is_told_though_the_statistics_hang(any_plugin, host):
     fakes = host(hang("virDomainGetJobStats", during="precopy", from_=2), endless=True)
     with fakes.start(any_plugin) as run:
