@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "core/redact.h"
 #include "message/framing.h"
 #include "message/messages.h"
 #include "system/file.h"
@@ -86,7 +87,8 @@ Result<Object> read_named(const std::string& name, const std::string& text) {
 
 std::string ConfigurationSource::name() const {
     if (argument == "-") return "standard input";
-    return argument.value_or(default_path);
+    // A URI in the wrong place may have a password.
+    return argument ? redact_uri(*argument) : default_path;
 }
 
 Result<Object> obtain_configuration(const ConfigurationSource& source, system::Signals& signals) {
@@ -95,7 +97,7 @@ Result<Object> obtain_configuration(const ConfigurationSource& source, system::S
         if (!text) return fail(text.error());
         return read_named(source.name(), *text);
     }
-    const std::string path = source.name();
+    const std::string& path = source.argument ? *source.argument : source.default_path;
     if (!source.argument && system::kind_of(path) == system::FileKind::missing) return Object{};
     const Result<std::string> text = system::read_file(path, Framing::longest);
     if (!text) {
@@ -104,7 +106,7 @@ Result<Object> obtain_configuration(const ConfigurationSource& source, system::S
                                          : "; this is the default configuration: repair it, remove it, or give CONFIG";
         return fail(std::move(error));
     }
-    return read_named(path, *text);
+    return read_named(source.name(), *text);
 }
 
 }  // namespace vmmi::app

@@ -72,7 +72,8 @@ std::optional<Error> check(const CommandLine& line) {
         return Error{ErrorCode::missing_parameters, "missing parameters",
                      fmt::format("missing or empty: {}; see --help", fmt::join(missing, ", "))};
     }
-    if (has_control_characters(line.vm)) return malformed(fmt::format("VM: control characters in {}", quote(line.vm)));
+    if (has_control_characters(line.vm))
+        return malformed(fmt::format("VM: control characters in {}", quote(redact_uri(line.vm))));
     if (auto error = check_uri("DESTINATION-URI", line.destination_uri, "qemu+ssh://host/system")) return error;
     return check_uri("MIGRATION-URI", line.migration_uri, "tcp://host");
 }
@@ -88,6 +89,23 @@ Error unexpected(const std::vector<std::string>& arguments) {
     const std::string more =
         arguments.size() > most ? fmt::format(" and {} more", arguments.size() - most) : std::string();
     return malformed(fmt::format("unexpected: {}{}", fmt::join(shown, ", "), more));
+}
+
+/// CLI11 takes some of what begins with a dash for an argument ("---x", "-$"), and a value for a flag ("--help=x").
+std::vector<std::string> unknown_options(const CLI::App& app, int argc, const char* const* argv) {
+    const auto known = [&](std::string_view option) {
+        if (option.starts_with("--")) return app.get_option_no_throw(std::string(option)) != nullptr;
+        return std::ranges::all_of(option.substr(1), [&](char c) {
+            return app.get_option_no_throw({'-', c}) != nullptr;
+        });
+    };
+    std::vector<std::string> unknown;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument == "--") break;
+        if (argument.starts_with('-') && argument != "-" && !known(argument)) unknown.emplace_back(argument);
+    }
+    return unknown;
 }
 
 std::string type_of(const Key& key) {
@@ -138,14 +156,15 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
     app.add_option("DESTINATION-URI", line.destination_uri);
     app.add_option("MIGRATION-URI", line.migration_uri);
     app.add_option("CONFIG", line.config);
-    for (CLI::Option* option : app.get_options()) option->disable_flag_override();
+    if (const std::vector<std::string> wrong = unknown_options(app, argc, argv); !wrong.empty())
+        return fail(unexpected(wrong));
     try {
         app.parse(argc, argv);
     } catch (const CLI::ExtrasError&) {
         return fail(unexpected(app.remaining()));
     } catch (const CLI::ParseError&) {
-        // Flags are all that there is, so this is one with a value. Its own text would show it, a secret maybe.
-        return fail(malformed("an option was given a value; options take none"));
+        // Its own text would show values, secrets maybe.
+        return fail(malformed("the arguments cannot be told apart"));
     }
     if (help)
         line.mode = CommandLine::Mode::help;
@@ -154,7 +173,7 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
     else if (print_config)
         line.mode = CommandLine::Mode::print_config;
     if (line.config && (line.config->empty() || has_control_characters(*line.config)))
-        return fail(malformed("CONFIG: expected a path or -, got " + quote(*line.config)));
+        return fail(malformed("CONFIG: expected a path or -, got " + quote(redact_uri(*line.config))));
     if (line.mode != CommandLine::Mode::migrate) return line;
     if (std::optional<Error> error = check(line)) return fail(std::move(*error));
     return line;

@@ -19,7 +19,7 @@ bool names_a_secret(std::string_view parameter) {
 
 /// Whether the authority has a colon before what cannot be a port: a password with a slash or a question mark in it.
 bool ends_in_a_password(std::string_view authority) {
-    const std::size_t colon = authority.rfind(':');
+    const std::size_t colon = authority.find(':');
     if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos) return false;
     return authority.find_first_not_of("0123456789", colon + 1) != std::string_view::npos;
 }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "core/redact.h"
 #include "system/fd.h"
 
 namespace vmmi::system {
@@ -21,7 +22,7 @@ FileKind kind_of(const std::string& path) {
 
 Result<std::string> read_file(const std::string& path, std::size_t longest) {
     const auto bad = [&](const std::string& why) {
-        return fail(ErrorCode::bad_file_path, "bad file path", fmt::format("{}: {}", path, why));
+        return fail(ErrorCode::bad_file_path, "bad file path", fmt::format("{}: {}", redact_uri(path), why));
     };
     const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!file) return bad(std::generic_category().message(errno));

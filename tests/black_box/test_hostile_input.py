@@ -487,6 +487,11 @@ def test_a_long_path_and_a_long_option(attempt):
     attempt(*ARGUMENTS, f"--{LONG}", code=5, mentions="--help")
 
 
+def test_a_uri_in_place_of_a_path_is_masked(attempt):
+    failure = attempt(*ARGUMENTS, "qemu://u:hunter2@h/system", code=3, mentions="qemu://u:***@h/system")
+    assert "hunter2" not in failure["details"]
+
+
 def test_thousands_of_arguments(attempt):
     attempt(*ARGUMENTS, "-", *(["qemu://u:hunter2@h/"] * 5000), code=5, mentions=("and 4995 more", "***"))
 
@@ -513,7 +518,7 @@ def test_bytes_that_are_no_utf8_in_an_argument(attempt, room, wrong):
     attempt(*ARGUMENTS, b"file" + wrong, code=GOOD)
 
 
-@pytest.mark.parametrize("option", ["--help=qemu://u:hunter2@h/", "--progress=no", "--version=\n", "---", "-\n"])
+@pytest.mark.parametrize("option", ["--help=qemu://u:hunter2@h/", "--progress=no", "--version=\n", "---", "---x", "-$", "-V--", "-\n"])
 def test_options_that_make_no_sense(attempt, option):
     failure = attempt(option, *ARGUMENTS, code=5, mentions="--help")
     assert "hunter2" not in failure["details"] and "\n" not in failure["details"]

@@ -65,6 +65,7 @@ TEST(RedactUri, HidesAPassword) {
     EXPECT_EQ(redact_uri("esx://user:a/b@c@host/?no_verify=1"), "esx://user:***@host/?no_verify=1");
     EXPECT_EQ(redact_uri("esx://user:a?b@host/system"), "esx://user:***@host/system");
     EXPECT_EQ(redact_uri("esx://user:a?b@host/system?x=1"), "esx://user:***@host/system?x=1");
+    EXPECT_EQ(redact_uri("esx://user:a:/b?c@host"), "esx://user:***@host");
 }
 
 TEST(RedactUri, HidesParametersThatNameASecret) {
