@@ -163,21 +163,23 @@ void SourceHost::unsubscribe() {
 }
 
 void SourceHost::start(const MigrationRequest& request) {
+    const auto returned = [this](std::optional<NativeError> error) {
+        // What the client says when its daemon is gone is no answer to the call.
+        if (error && !calling_.is_alive()) return post_(event::ConnectionLost{error->message});
+        post_(event::MigrateReturned{std::move(error)});
+    };
     const NativeResult<virDomainPtr> domain = calling_.guest(uuid_);
-    if (!domain) return post_(event::MigrateReturned{domain.error()});
+    if (!domain) return returned(domain.error());
     if (request.downtime_limit) {
         const auto limit = static_cast<unsigned long long>(request.downtime_limit->count());
-        if (virDomainMigrateSetMaxDowntime(*domain, limit, 0) < 0) return post_(event::MigrateReturned{last_error()});
+        if (virDomainMigrateSetMaxDowntime(*domain, limit, 0) < 0) return returned(last_error());
     }
     TypedParams params;
     params.add(VIR_MIGRATE_PARAM_URI, target_.migration_uri);
     add_parameters(params, request);
     const int answer = virDomainMigrateToURI3(*domain, target_.destination_uri.c_str(), params.data(), params.size(),
                                               migrate_flags(request));
-    const std::optional<NativeError> error = error_unless(answer == 0);
-    // What the client says when its daemon is gone is no answer to the call.
-    if (error && !calling_.is_alive()) return post_(event::ConnectionLost{error->message});
-    post_(event::MigrateReturned{error});
+    returned(error_unless(answer == 0));
 }
 
 void SourceHost::take_sample() {

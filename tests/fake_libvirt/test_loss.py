@@ -40,15 +40,12 @@ def test_lost_while_the_guest_is_looked_up(plugin, host, name, for_ms):
     assert fakes.calls("virDomainMigrateToURI3") == []
 
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="FAIL-2: code 8, the loss is taken for the answer of the migrate call")
-
-
 @pytest.mark.parametrize(
     "name, for_ms",
     [
-        pytest.param("lookup", 0, marks=NOT_YET),
+        ("lookup", 0),
         ("lookup", None),
-        pytest.param("limit", 0, marks=NOT_YET),
+        ("limit", 0),
         ("limit", None),
         ("migrate", 0),
         ("migrate", None),
