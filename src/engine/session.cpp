@@ -456,8 +456,12 @@ void Session::finish(Cause cause, std::optional<Error> error) {
     outcome.cause = cause;
     if (evidence_.source)
         outcome.source = evidence_.source->state;
+    else if (evidence_.stopped && !guest_.persistent)
+        outcome.source = GuestState::absent;
+    else if (evidence_.stopped == event::Lifecycle::Kind::migrated)
+        outcome.source = GuestState::shut_off_migrated;
     else if (evidence_.stopped)
-        outcome.source = guest_.persistent ? GuestState::shut_off : GuestState::absent;
+        outcome.source = GuestState::shut_off;
     outcome.destination = evidence_.destination.value_or(GuestState::unknown);
     outcome.evidence = observations();
     outcome.total_time = elapsed();

@@ -47,6 +47,23 @@ TEST(EndState, OfASuccessIsARunningGuestAtTheDestination) {
     EXPECT_EQ(script.session.outcome()->destination, GuestState::running);
 }
 
+TEST(EndState, AtTheSourceFollowsFromTheEventWhereNobodyLooked) {
+    for (const auto& [persistent, state] :
+         {std::pair(false, GuestState::absent), std::pair(true, GuestState::shut_off_migrated)}) {
+        Script script;
+        script.destination = GuestState::running;
+        event::Connected found = connected();
+        found.guest.persistent = persistent;
+        script.tell(found);
+        script.tell(event::Lifecycle{Kind::migrated});
+        script.tell(event::JobCompleted{completed_job()});
+        script.tell(event::MigrateReturned{});
+        for (int i = 0; i < 20 && !script.ended(); ++i) script.tick();
+        ASSERT_TRUE(script.succeeded());
+        EXPECT_EQ(script.session.outcome()->source, state);
+    }
+}
+
 TEST(EndState, NamesWhatStoppedTheGuest) {
     for (const auto& [kind, cause] :
          {std::pair(Kind::powered_off, Cause::guest_powered_off), std::pair(Kind::destroyed, Cause::guest_destroyed),
