@@ -53,33 +53,33 @@ def with_default(plugin, other_etc):
 # The four cases of the interface
 
 
-def test_given_and_bad_is_an_error(plugin, message_file):
+def test_given_and_bad_is_an_error(plugin, message_file):  # CFG-1
     for text in ["", "{", "[]", "not json", configuration(verbose="much"), configuration()[:-2]]:
         failure = plugin.run(*ARGUMENTS, message_file(text)).failure
         assert failure["code"] == 6
         assert "configuration.json" in failure["details"]
 
 
-def test_given_and_missing_is_an_error(plugin, tmp_path):
+def test_given_and_missing_is_an_error(plugin, tmp_path):  # CFG-1
     failure = plugin.run(*ARGUMENTS, tmp_path / "missing.json").failure
     assert failure["code"] == 3
     assert "missing.json" in failure["details"]
 
 
-def test_given_and_no_file_is_an_error(plugin, tmp_path):
+def test_given_and_no_file_is_an_error(plugin, tmp_path):  # CFG-1 CFG-4
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for path in [tmp_path, fifo, "/dev/zero"]:
         assert plugin.run(*ARGUMENTS, path).code == 3
 
 
-def test_default_and_missing_goes_on_with_the_defaults(plugin, with_default):
+def test_default_and_missing_goes_on_with_the_defaults(plugin, with_default):  # CFG-1 CFG-2
     printed = json.loads(with_default(None, "--print-config").output)
     assert printed["configuration"]["connection"] == "qemu:///system"
     assert with_default(None, *ARGUMENTS).code == 12, "no daemon answers in the test"
 
 
-def test_default_and_bad_is_an_error(plugin, with_default):
+def test_default_and_bad_is_an_error(plugin, with_default):  # CFG-1
     for text in ["{", configuration(verbos=1), configuration()[:-2]]:
         failure = with_default(text, *ARGUMENTS).failure
         assert failure["code"] == 6
@@ -89,11 +89,11 @@ def test_default_and_bad_is_an_error(plugin, with_default):
 # Precedence
 
 
-def test_the_default_file_comes_before_the_defaults(with_default):
+def test_the_default_file_comes_before_the_defaults(with_default):  # CFG-1 CFG-2
     assert with_default(configuration(), *ARGUMENTS).code == GOOD
 
 
-def test_an_argument_comes_instead_of_the_default_file(with_default, message_file):
+def test_an_argument_comes_instead_of_the_default_file(with_default, message_file):  # CFG-3
     path = message_file(configuration(verbose=3))
     run = with_default("{ this is not even read", "--print-config", "-", "-", "-", path)
     assert json.loads(run.output)["configuration"]["verbose"] == 3
@@ -105,13 +105,13 @@ def test_an_argument_comes_instead_of_the_default_file(with_default, message_fil
 # Standard input
 
 
-def test_standard_input_may_stay_open(plugin):
+def test_standard_input_may_stay_open(plugin):  # CFG-5
     with plugin.start(*ARGUMENTS, "-") as process:
         process.write(configuration())
         assert process.end().code == GOOD
 
 
-def test_the_message_may_come_in_pieces(plugin):
+def test_the_message_may_come_in_pieces(plugin):  # CFG-5
     with plugin.start(*ARGUMENTS, "-") as process:
         for piece in configuration(logFilePath='/no/} " {').replace(": ", ":\n").partition("connection"):
             process.write(piece)
@@ -121,26 +121,26 @@ def test_the_message_may_come_in_pieces(plugin):
     assert '/no/} " {' in failure["details"]
 
 
-def test_what_follows_the_message_is_ignored(plugin):
+def test_what_follows_the_message_is_ignored(plugin):  # CFG-5
     assert plugin.configured(configuration() + ' } garbage { "\0').code == GOOD
     assert plugin.configured("\n \t" + configuration() + configuration(verbose="bad")).code == GOOD
 
 
-def test_garbage_in_place_of_the_message_is_an_error_at_once(plugin):
+def test_garbage_in_place_of_the_message_is_an_error_at_once(plugin):  # CFG-6
     for garbage in ["garbage", "[", "\0", "\ufeff{}"]:
         with plugin.start(*ARGUMENTS, "-") as process:
             process.write(garbage)
             assert process.end().code == 6
 
 
-def test_an_end_before_the_message_is_an_error(plugin):
+def test_an_end_before_the_message_is_an_error(plugin):  # CFG-6
     for part in ["", " ", "{", configuration()[:-1]]:
         failure = plugin.configured(part).failure
         assert failure["code"] == 6
         assert "standard input" in failure["details"]
 
 
-def test_an_endless_message_is_an_error(plugin):
+def test_an_endless_message_is_an_error(plugin):  # CFG-14
     with plugin.start(*ARGUMENTS, "-") as process:
         try:
             while True:
@@ -152,7 +152,7 @@ def test_an_endless_message_is_an_error(plugin):
     assert "1048576 bytes" in run.failure["details"]
 
 
-def test_many_keys_do_not_hold_it_up(plugin):
+def test_many_keys_do_not_hold_it_up(plugin):  # CFG-22
     began = time.monotonic()
     keys = ",".join(f'"{number}":1' for number in range(90_000))
     assert plugin.configured("{" + keys + "}").code == 6
@@ -168,35 +168,35 @@ def test_a_closed_standard_input_is_an_error(plugin):
 
 
 @pytest.mark.parametrize("version", ["0.3.0", "0.4.1"])
-def test_a_known_version_is_accepted(plugin, version):
+def test_a_known_version_is_accepted(plugin, version):  # CFG-9 VER-2
     assert plugin.configured(configuration(version=version)).code == GOOD
 
 
 @pytest.mark.parametrize("version", ["0.4.2", "0.5.0", "1.0.0", "", 0.4, None])
-def test_an_unknown_version_is_refused(plugin, version):
+def test_an_unknown_version_is_refused(plugin, version):  # CFG-9 VER-1
     failure = plugin.configured(configuration(version=version)).failure
     assert failure["code"] == 6
     assert "vmmiVersion" in failure["details"]
 
 
-def test_a_misspelt_key_gets_the_nearest_name(plugin):
+def test_a_misspelt_key_gets_the_nearest_name(plugin):  # CFG-11
     failure = plugin.configured(configuration(verbos=1)).failure
     assert failure["code"] == 6
     assert 'did you mean "verbose"?' in failure["details"]
 
 
-def test_a_key_that_occurs_twice_is_refused(plugin):
+def test_a_key_that_occurs_twice_is_refused(plugin):  # CFG-10
     text = configuration(verbose=1).replace('"verbose"', '"verbose": 0, "verbose"')
     assert plugin.configured(text).code == 6
 
 
-def test_a_trailing_comma_is_refused_with_its_place(plugin):
+def test_a_trailing_comma_is_refused_with_its_place(plugin):  # CFG-8
     failure = plugin.configured(configuration()[:-1] + ",\n}").failure
     assert failure["code"] == 6
     assert "line 2" in failure["details"]
 
 
-def test_bad_utf8_is_refused(plugin):
+def test_bad_utf8_is_refused(plugin):  # CFG-8
     assert plugin.configured(configuration().replace("test:///", "test\udcff:///")).code == 6
 
 
@@ -204,7 +204,7 @@ def test_bad_utf8_is_refused(plugin):
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 13), (signal.SIGINT, 9)], ids=["SIGTERM", "SIGINT"])
-def test_it_leaves_when_told_so_while_it_waits(plugin, number, code):
+def test_it_leaves_when_told_so_while_it_waits(plugin, number, code):  # CFG-7 SIG-7
     with plugin.start(*ARGUMENTS, "-") as process:
         process.wait_until_it_takes_signals()
         process.write('{"vmmiVersion"')
@@ -214,7 +214,7 @@ def test_it_leaves_when_told_so_while_it_waits(plugin, number, code):
     assert "nothing was started" in failure["details"]
 
 
-def test_it_says_nothing_before_it_has_the_configuration(plugin):
+def test_it_says_nothing_before_it_has_the_configuration(plugin):  # PROC-8 CFG-7
     with plugin.start(*ARGUMENTS, "-") as process:
         process.wait_until_it_takes_signals()
         process.signal(signal.SIGUSR1)
@@ -228,7 +228,7 @@ def test_it_says_nothing_before_it_has_the_configuration(plugin):
         assert message["timestamp"] <= json.loads(run.error)["timestamp"]
 
 
-def test_interrupts_reach_it_in_the_background_of_a_shell(plugin):
+def test_interrupts_reach_it_in_the_background_of_a_shell(plugin):  # SIG-9
     """There, a shell ignores SIGINT for it."""
     with plugin.start(*ARGUMENTS, "-", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) as process:
         process.wait_until_it_takes_signals()

@@ -193,14 +193,14 @@ MESSAGES = {  # name: (bytes, what the details mention)
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_a_bad_message_is_refused(attempt, name):
+def test_a_bad_message_is_refused(attempt, name):  # PROC-8 PROC-9 CFG-8 CFG-10 CFG-12 CFG-15 CFG-22 COMP-1 COMP-4
     text, mentions = MESSAGES[name]
     failure = attempt(*ARGUMENTS, "-", stdin=text, code=6, mentions=mentions)
     assert failure["details"].startswith("standard input: ")
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_a_bad_file_is_refused_like_a_bad_message(attempt, room, name):
+def test_a_bad_file_is_refused_like_a_bad_message(attempt, room, name):  # CFG-8 CFG-14
     text = MESSAGES[name][0]
     (room / "file.json").write_bytes(text)
     code = 3 if len(text) > MIB else 6
@@ -208,13 +208,13 @@ def test_a_bad_file_is_refused_like_a_bad_message(attempt, room, name):
 
 
 @pytest.mark.parametrize("text", ["qemu://u:hunter2@h/\xff", "qemu://u:hunter2@h/\n", 'q://u:hunter2@h/" 1', "\\u00"])
-def test_what_cannot_be_read_is_not_repeated(attempt, text):
+def test_what_cannot_be_read_is_not_repeated(attempt, text):  # CFG-17
     body = '{"a": "hunter2", "connection": "%s"}' % text
     assert "hunter2" not in attempt(*ARGUMENTS, "-", stdin=message(body.encode("latin-1")), code=6)["details"]
 
 
 @pytest.mark.parametrize("key", ["verbose", "logTarget", "monitorInterval", "connectionCredentials"])
-def test_a_uri_under_the_wrong_key_is_masked(attempt, key):
+def test_a_uri_under_the_wrong_key_is_masked(attempt, key):  # CFG-17
     body = json.dumps({key: "qemu://u:hunter2@h/"}).encode()
     assert "hunter2" not in attempt(*ARGUMENTS, "-", stdin=message(body), code=6)["details"]
 
@@ -232,7 +232,7 @@ def nested(path, value):
     return {first: nested(rest, value) if rest else value}
 
 
-def test_every_key_refuses_other_types_and_ranges(plugin, attempt):
+def test_every_key_refuses_other_types_and_ranges(plugin, attempt):  # CFG-12 CFG-16 CFG-23
     for path, kind in keys_of(plugin).items():
         wrong = [None, [], {}, True]
         if kind.startswith("integer"):
@@ -251,7 +251,7 @@ def test_every_key_refuses_other_types_and_ranges(plugin, attempt):
             assert ", got " in failure["details"]
 
 
-def test_every_key_that_is_misspelt_gets_its_name(plugin, attempt):
+def test_every_key_that_is_misspelt_gets_its_name(plugin, attempt):  # CFG-11
     for path in keys_of(plugin):
         wrong = f"{path[:-1]}{path[-1].upper()}x"
         text = configuration(logFilePath="log", **nested(wrong, 0)).encode()
@@ -282,7 +282,7 @@ def test_keys_that_look_like_known_ones_are_not(attempt):
     ],
     ids=["garbage", "zeros", "text", "braces", "brackets", "digits", "inner-spaces", "backslashes"],
 )
-def test_a_gibibyte_is_refused_at_its_beginning(attempt, piece, mentions):
+def test_a_gibibyte_is_refused_at_its_beginning(attempt, piece, mentions):  # CFG-14
     attempt(*ARGUMENTS, "-", stdin=lambda: (piece for _ in range(1 << 14)), code=6, mentions=mentions)
 
 
@@ -320,7 +320,7 @@ SLOW = {"one-byte-a-time": b'{"vmmiVersion": "0.4.1", ' * 100, "spaces": b" " * 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 13), (signal.SIGINT, 9)], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("name", ["endless-spaces", *SLOW])
-def test_a_message_that_never_comes_can_be_interrupted(plugin, room, name, number, code):
+def test_a_message_that_never_comes_can_be_interrupted(plugin, room, name, number, code):  # CFG-7
     stop = threading.Event()
 
     def feed(stream):
@@ -391,7 +391,7 @@ NO_FILES = [
 
 
 @pytest.mark.parametrize("path", NO_FILES, ids=lambda path: path[:20])
-def test_a_configuration_that_is_no_file(attempt, traps, path):
+def test_a_configuration_that_is_no_file(attempt, traps, path):  # CFG-4
     failure = attempt(*ARGUMENTS, path, code=3, mentions="CONFIG is to be")
     assert failure["details"].startswith(f"{path}: "[:3000])
 
@@ -408,7 +408,7 @@ MADE = ("dangling", "missing")  # a log file that is not there is made
 
 
 @pytest.mark.parametrize("path", [path for path in NO_FILES if path not in MADE], ids=lambda path: path[:20])
-def test_a_log_file_that_is_no_file(attempt, traps, path):
+def test_a_log_file_that_is_no_file(attempt, traps, path):  # CFG-20
     if len(path) > 4096:
         pytest.skip("refused as a text")
     text = configuration(logFilePath=path).encode()
@@ -416,7 +416,7 @@ def test_a_log_file_that_is_no_file(attempt, traps, path):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601])
-def test_a_password_file_that_others_may_use(attempt, room, mode):
+def test_a_password_file_that_others_may_use(attempt, room, mode):  # CFG-17
     (room / "password").write_text("hunter2\n")
     (room / "password").chmod(mode)
     text = configuration(connectionCredentials={"username": "anna", "passwordFile": "password"}).encode()
@@ -439,7 +439,7 @@ def test_files_of_a_gibibyte(attempt, room):
     (room / "real").unlink()
 
 
-def test_a_file_of_just_the_longest(attempt, room):
+def test_a_file_of_just_the_longest(attempt, room):  # CFG-14
     text = configuration().encode()
     (room / "file.json").write_bytes(text + b" " * (MIB - len(text)))
     attempt(*ARGUMENTS, "file.json", code=GOOD)
@@ -498,7 +498,7 @@ def test_thousands_of_arguments(attempt):
 
 @pytest.mark.parametrize("character", ["\n", "\r", "\t", "\x01", "\x1b", "\x7f"], ids=ascii)
 @pytest.mark.parametrize("position", range(4))
-def test_control_characters_in_an_argument(attempt, position, character):
+def test_control_characters_in_an_argument(attempt, position, character):  # ARG-6
     arguments = [*ARGUMENTS, "file.json"]
     arguments[position] += character
     failure = attempt(*arguments, code=5, mentions=("\\x", "--help"))
@@ -519,7 +519,7 @@ def test_bytes_that_are_no_utf8_in_an_argument(attempt, room, wrong):
 
 
 @pytest.mark.parametrize("option", ["--help=qemu://u:hunter2@h/", "--progress=no", "--version=\n", "---", "---x", "-$", "-V--", "-\n"])
-def test_options_that_make_no_sense(attempt, option):
+def test_options_that_make_no_sense(attempt, option):  # ARG-7 ARG-9
     failure = attempt(option, *ARGUMENTS, code=5, mentions="--help")
     assert "hunter2" not in failure["details"] and "\n" not in failure["details"]
 
@@ -583,7 +583,7 @@ def test_no_thread(attempt):
     attempt(*ARGUMENTS, "-", stdin=SIMPLE, wrapper=nobody, code=SHORT)
 
 
-def test_a_full_disk_under_the_log(attempt, room):
+def test_a_full_disk_under_the_log(attempt, room):  # MSG-9
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
         pytest.skip("a file system of its own needs root and a mount namespace")
     (room / "small").mkdir()

@@ -20,14 +20,14 @@ HOST = """
 """
 
 
-def test_a_guest_is_found_by_name_and_by_uuid(plugin):
+def test_a_guest_is_found_by_name_and_by_uuid(plugin):  # ARG-2
     for vm in ["test", ARGUMENTS[0]]:
         failure = plugin.run(vm, DESTINATION, TRANSPORT, "-", stdin=configuration()).failure
         assert failure["code"] == 8, "the test driver cannot migrate"
         assert "guest test is running at the source" in failure["details"]
 
 
-def test_an_unknown_guest(plugin):
+def test_an_unknown_guest(plugin):  # FAIL-4
     for vm in ["no-such-guest", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "-"]:
         failure = plugin.run(vm, DESTINATION, TRANSPORT, "-", stdin=configuration()).failure
         assert failure["code"] == 10
@@ -38,7 +38,7 @@ def test_an_unknown_guest(plugin):
 @pytest.mark.parametrize(
     "uri", ["test:///no/such/file", "nonsense:///x", "qemu+unix:///system?socket=/no/such/socket", "test+tcp://:1/x"]
 )
-def test_a_connection_that_cannot_be_made(plugin, uri):
+def test_a_connection_that_cannot_be_made(plugin, uri):  # FAIL-1
     failure = plugin.configured(configuration(connection=uri)).failure
     assert failure["code"] == 12
     assert "libvirt error" in failure["details"]
@@ -58,7 +58,7 @@ def with_credentials(plugin, host, username="anna", **more):
     return plugin.run("guest", DESTINATION, TRANSPORT, "-", stdin=text)
 
 
-def test_credentials_open_a_connection(plugin, host):
+def test_credentials_open_a_connection(plugin, host):  # CFG-17 CFG-19
     log = host / "log"
     run = with_credentials(plugin, host, logFilePath=str(log), verbose=3)
     assert run.code == 8, run.error
@@ -77,7 +77,7 @@ def test_wrong_credentials_do_not(plugin, host):
     assert run.code == 12
 
 
-def test_a_password_file_is_its_owners_alone(plugin, host):
+def test_a_password_file_is_its_owners_alone(plugin, host):  # CFG-17
     password = host / "password"
     password.chmod(0o640)
     failure = with_credentials(plugin, host).failure
@@ -102,7 +102,7 @@ def logged(plugin, tmp_path, **keys):
     return log.read_text() if log.exists() else None
 
 
-def test_the_log_says_more_the_more_verbose_it_is(plugin, tmp_path):
+def test_the_log_says_more_the_more_verbose_it_is(plugin, tmp_path):  # CFG-18 CFG-19 MSG-6
     assert logged(plugin, tmp_path, verbose=0) is None
     default = logged(plugin, tmp_path)
     assert " info: migrate " in default and " error: migration failed" in default
@@ -111,7 +111,7 @@ def test_the_log_says_more_the_more_verbose_it_is(plugin, tmp_path):
     assert logged(plugin, tmp_path, logTarget="none", verbose=3) is None
 
 
-def test_the_log_holds_no_secret(plugin, tmp_path):
+def test_the_log_holds_no_secret(plugin, tmp_path):  # CFG-17
     log = tmp_path / "log"
     text = configuration(connection="test+tcp://u:hunter2@127.0.0.1:1/x", logFilePath=str(log), verbose=3)
     arguments = (ARGUMENTS[0], "qemu+tcp://u:hunter2@h/system", "tcp://u:hunter2@h")
@@ -121,7 +121,7 @@ def test_the_log_holds_no_secret(plugin, tmp_path):
     assert "hunter2" not in log.read_text() + run.error
 
 
-def test_a_log_that_cannot_be_written_is_an_error_before_anything_begins(plugin, tmp_path):
+def test_a_log_that_cannot_be_written_is_an_error_before_anything_begins(plugin, tmp_path):  # CFG-20
     (tmp_path / "file").touch()
     for path in [tmp_path / "missing" / "log", tmp_path, tmp_path / "file" / "log", "/dev/full"]:
         failure = plugin.configured(configuration(logFilePath=str(path))).failure
@@ -152,7 +152,7 @@ def listening_host(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["syslog", "journal"])
-def test_syslog_and_the_journal_receive_the_log(plugin, listening_host, target):
+def test_syslog_and_the_journal_receive_the_log(plugin, listening_host, target):  # CFG-19 MSG-6
     sockets, wrapper = listening_host
     run = plugin.configured(configuration(logTarget=target), wrapper=wrapper)
     assert run.code == 8
@@ -170,7 +170,7 @@ def test_a_log_that_nobody_receives_disturbs_nothing(plugin, target):
 # The streams
 
 
-def test_libvirts_own_output_stays_out_of_the_streams(plugin):
+def test_libvirts_own_output_stays_out_of_the_streams(plugin):  # MSG-5
     env = {"LIBVIRT_DEBUG": "1", "LIBVIRT_LOG_OUTPUTS": "1:stderr"}
     assert plugin.configured(configuration(), env=env).code == 8
     assert plugin.configured(configuration(connection="test:///no/such/file"), env=env).code == 12
@@ -186,7 +186,7 @@ def test_closed_streams_do_not_end_it_early(plugin, tmp_path, closed):
     assert "vmmiVersion" not in (tmp_path / "log").read_text(), "no message goes into a file that took its number"
 
 
-def test_a_reader_that_is_gone_does_not_end_it_early(plugin, tmp_path):
+def test_a_reader_that_is_gone_does_not_end_it_early(plugin, tmp_path):  # SIG-8 MSG-9 FAIL-10
     path = tmp_path / "configuration.json"
     path.write_text(configuration(logFilePath=str(tmp_path / "log")))
     reading, writing = os.pipe()
@@ -197,7 +197,7 @@ def test_a_reader_that_is_gone_does_not_end_it_early(plugin, tmp_path):
     assert "migration failed" in (tmp_path / "log").read_text()
 
 
-def test_a_full_disk_does_not_end_it_early(plugin):
+def test_a_full_disk_does_not_end_it_early(plugin):  # MSG-9
     with open("/dev/full", "wb") as full:
         done = subprocess.run([plugin.path, *ARGUMENTS], stdout=full, stderr=full, stdin=subprocess.DEVNULL)
     assert done.returncode == 1
@@ -210,7 +210,7 @@ def test_progress_needs_no_terminal(plugin):
     assert run.code == 8
 
 
-def test_progress_is_drawn_on_the_controlling_terminal_alone(plugin, message_file):
+def test_progress_is_drawn_on_the_controlling_terminal_alone(plugin, message_file):  # MSG-5
     import pty
     import select
 

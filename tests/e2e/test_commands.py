@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
+
+from terminal import on_a_terminal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -39,24 +39,8 @@ def test_quickstart_migrates_a_busy_guest_and_cleans_up():
 
 
 def test_quickstart_draws_the_progress_on_a_terminal():
-    plugin_side, own_side = pty.openpty()
-    drawn = bytearray()
-
-    def read_terminal() -> None:
-        try:
-            while chunk := os.read(plugin_side, 4096):
-                drawn.extend(chunk)
-        except OSError:
-            pass  # the terminal's other side is closed
-
-    reader = threading.Thread(target=read_terminal)
-    reader.start()
-    run = subprocess.run(["setsid", "--wait", "--ctty", ROOT / "examples/quickstart"], stdin=own_side, stdout=own_side,
-                         stderr=own_side, timeout=900)
-    os.close(own_side)
-    reader.join(10)
-    os.close(plugin_side)
-    output = drawn.decode().replace("\r\n", "\n")
+    run, drawn = on_a_terminal([ROOT / "examples/quickstart"], terminal=True, timeout=900)
+    output = drawn.replace("\r\n", "\n")
     assert run.returncode == 0, output
     assert_told_of_a_migration(output)
     assert re.search(r"\d+%  precopy  pass \d+", output), output

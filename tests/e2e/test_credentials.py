@@ -31,7 +31,7 @@ def credentials(pair, password_file: str, username: str | None = None) -> dict:
             "connectionCredentials": {"username": username or pair.source.sasl_username, "passwordFile": password_file}}
 
 
-def test_migrates_with_a_password_and_never_writes_it_down(start_guest, run_plugin, pair, password_file, tmp_path):
+def test_migrates_with_a_password_and_never_writes_it_down(start_guest, run_plugin, pair, password_file, tmp_path):  # CFG-17
     guest = start_guest(**IDLE)
     log = tmp_path / "precopy.log"
     plugin = run_plugin(guest.uuid, logFilePath=str(log), verbose=3,
@@ -55,6 +55,6 @@ def test_says_that_credentials_are_missing(run_plugin, pair):
     assert error["code"] == 12 and "connectionCredentials" in error["details"]
 
 
-def test_refuses_a_password_that_others_may_read(run_plugin, pair, password_file):
+def test_refuses_a_password_that_others_may_read(run_plugin, pair, password_file):  # CFG-17
     error = run_plugin("g1", **credentials(pair, password_file(pair.source.sasl_password, 0o644))).error(timeout=30)
     assert error["code"] == 3 and "chmod 600" in error["details"]

@@ -4,13 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import signal
-import subprocess
-import termios
-import threading
 import time
 from pathlib import Path
 
@@ -20,9 +15,10 @@ from testbed.system import wait_for
 
 from guests import BUSY, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
 from plugin import PLUGINS, configuration
+from terminal import on_a_terminal
 
 
-def test_sigusr1_prints_one_status_line_that_fits_the_schema(start_guest, run_plugin, fits_schema):
+def test_sigusr1_prints_one_status_line_that_fits_the_schema(start_guest, run_plugin, fits_schema):  # SIG-1 STAT-1 MSG-2
     guest = start_guest(**BUSY)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating(passes=2)
@@ -39,7 +35,7 @@ def test_sigusr1_prints_one_status_line_that_fits_the_schema(start_guest, run_pl
     plugin.error()
 
 
-def test_the_percentage_never_falls_and_the_phases_come_in_order(start_guest, run_plugin, pair):
+def test_the_percentage_never_falls_and_the_phases_come_in_order(start_guest, run_plugin, pair):  # STAT-3 MSG-4
     guest = start_guest(**BUSY)
     plugin = run_plugin(guest.uuid, downtime=ENOUGH)
     bodies = []
@@ -61,7 +57,7 @@ def test_the_percentage_never_falls_and_the_phases_come_in_order(start_guest, ru
     assert_moved(guest, pair)
 
 
-def test_sigterm_leaves_and_the_migration_completes_without_it(start_guest, run_plugin, pair, fits_schema):
+def test_sigterm_leaves_and_the_migration_completes_without_it(start_guest, run_plugin, pair, fits_schema):  # SIG-2 ERR-4
     guest = start_guest(**LIGHT)
     plugin = run_plugin(guest.uuid, downtime=ENOUGH)
     plugin.wait_migrating()
@@ -77,7 +73,7 @@ def test_sigterm_leaves_and_the_migration_completes_without_it(start_guest, run_
     assert_moved(guest, pair)
 
 
-def test_sigint_aborts_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema):
+def test_sigint_aborts_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema):  # SIG-3 SIG-4
     guest = start_guest(**BUSY)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating(passes=2)
@@ -148,7 +144,7 @@ def test_no_process_of_a_plugin_outlives_it(start_guest, run_plugin):
     wait_for("the end of the guard", lambda: not Path(f"/proc/{guards[0]}").exists(), timeout=5)
 
 
-def test_a_killed_plugin_does_not_stop_the_migration(start_guest, run_plugin, pair):
+def test_a_killed_plugin_does_not_stop_the_migration(start_guest, run_plugin, pair):  # FAIL-9
     guest = start_guest(**LIGHT)
     plugin = run_plugin(guest.uuid, downtime=ENOUGH)
     plugin.wait_migrating()
@@ -158,7 +154,7 @@ def test_a_killed_plugin_does_not_stop_the_migration(start_guest, run_plugin, pa
     assert_moved(guest, pair)
 
 
-def test_an_abort_by_somebody_else_is_reported_as_an_abort(start_guest, run_plugin, pair):
+def test_an_abort_by_somebody_else_is_reported_as_an_abort(start_guest, run_plugin, pair):  # FAIL-7
     guest = start_guest(**BUSY)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
@@ -167,7 +163,7 @@ def test_an_abort_by_somebody_else_is_reported_as_an_abort(start_guest, run_plug
     assert_stayed(guest, pair)
 
 
-def test_a_guest_destroyed_in_mid_migration_has_disappeared(start_guest, run_plugin, pair):
+def test_a_guest_destroyed_in_mid_migration_has_disappeared(start_guest, run_plugin, pair):  # FAIL-6
     guest = start_guest(**BUSY)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
@@ -177,37 +173,20 @@ def test_a_guest_destroyed_in_mid_migration_has_disappeared(start_guest, run_plu
     assert guest.host() is None
 
 
-def test_an_unknown_guest_is_reported(run_plugin):
+def test_an_unknown_guest_is_reported(run_plugin):  # FAIL-4
     assert run_plugin("nobody").error(timeout=30)["code"] == 10
 
 
 def test_progress_is_drawn_on_the_terminal_and_nowhere_else(start_guest, pair):
     guest = start_guest(**BUSY)
-    plugin_side, own_side = pty.openpty()
-    termios.tcsetwinsize(own_side, (24, 140))
-    drawn = bytearray()
-
-    def read_terminal() -> None:
-        try:
-            while chunk := os.read(plugin_side, 4096):
-                drawn.extend(chunk)
-        except OSError:
-            pass  # the terminal's other side is closed
-
-    reader = threading.Thread(target=read_terminal)
-    reader.start()
-    # `setsid --ctty` gives it standard input as its controlling terminal; the configuration comes from a file.
     folder = pair.lab / "progress.json"
     folder.write_text(json.dumps(configuration(pair, downtime=ENOUGH)))
-    argv = ["setsid", "--wait", "--ctty", *pair.source.command(
-        [str(PLUGINS / "precopy"), "--progress", guest.uuid, pair.destination_uri, pair.migration_uri, str(folder)])]
-    run = subprocess.run(argv, stdin=own_side, capture_output=True, timeout=120)
-    os.close(own_side)
-    reader.join(10)
-    os.close(plugin_side)
+    run, drawn = on_a_terminal(pair.source.command(
+        [str(PLUGINS / "precopy"), "--progress", guest.uuid, pair.destination_uri, pair.migration_uri, str(folder)]),
+        capture_output=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout == b"" and run.stderr.count(b"\n") == 1 and run.stderr.startswith(b"{")
-    pictures = drawn.decode().split("\r")
+    pictures = drawn.split("\r")
     assert any(re.search(r"\[#+\.+\] +\d+%  precopy  pass \d+  \d+ MiB left  \d+ MiB/s  dirty \d+ MiB/s", picture)
                for picture in pictures), pictures
     assert_moved(guest, pair)

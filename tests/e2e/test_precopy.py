@@ -11,7 +11,7 @@ from guests import BUSY, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_s
 
 
 @pytest.mark.parametrize("load", [IDLE, LIGHT, BUSY], ids=["idle", "light", "busy"])
-def test_moves_a_guest_without_a_corrupted_page(start_guest, run_plugin, pair, fits_schema, load):
+def test_moves_a_guest_without_a_corrupted_page(start_guest, run_plugin, pair, fits_schema, load):  # PROC-4 PROC-9 ARG-3 ARG-4 COMP-3
     guest = start_guest(**load)
     mark = guest.mark()
     plugin = run_plugin(guest.uuid, downtime=ENOUGH)
@@ -109,7 +109,7 @@ def test_a_guest_paused_by_its_user_stays_paused(start_guest, run_plugin, pair):
 
 @pytest.mark.parametrize("broken", [{"destination_uri": "qemu+tcp://10.75.0.2:1/system"},
                                     {"migration_uri": "tcp://10.76.0.9"}], ids=["management", "data"])
-def test_an_unreachable_destination_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema, broken):
+def test_an_unreachable_destination_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema, broken):  # FAIL-8 ERR-3
     guest = start_guest(**LIGHT)
     message = run_plugin(guest.uuid, **broken).completion()
     fits_schema(message)

@@ -231,7 +231,7 @@ def test_an_abort_that_is_slow_is_not_given_twice(plugin, host):
     assert len(fakes.calls("virDomainAbortJob")) == 1
 
 
-def test_told_to_leave_while_an_abort_is_refused(plugin, host):
+def test_told_to_leave_while_an_abort_is_refused(plugin, host):  # SIG-6
     fakes = host(refuse(NOT_NOW, "virDomainAbortJob"), endless=True)
     with fakes.start(plugin) as run:
         run.wait_status(lambda status: status["phase"] == "precopy")
@@ -248,7 +248,7 @@ def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def test_how_fast_it_leaves_and_answers(any_plugin, tmp_path, host, capsys):
+def test_how_fast_it_leaves_and_answers(any_plugin, tmp_path, host, capsys):  # PROC-5 STAT-2 SIG-10
     leaving, answering = [], []
     for number in range(50):
         (tmp_path / "state").unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from fake import END_OF_FILE, MEBI, NOT_NOW, OTHER_VM, error, guest, one_pass, o
 
 
 
-def test_a_good_migration(plugin, host):
+def test_a_good_migration(plugin, host):  # PROC-1 PROC-4 PROC-6 PROC-9 ARG-3 ARG-4
     fakes = host()
     success = fakes.run(plugin).completion["success"]
     assert success["policy"] == plugin.name
@@ -34,7 +34,7 @@ def test_a_paused_and_a_persistent_guest_are_migrated_too(plugin, host):
 # The call fails, the migration does not
 
 
-def test_completed_statistics_outweigh_the_calls_error(plugin, host):
+def test_completed_statistics_outweigh_the_calls_error(plugin, host):  # COMP-5
     fakes = host(call_error=END_OF_FILE, silent=["lifecycle"])
     assert fakes.run(plugin).completion["success"]["downtimeMs"] == 7
 
@@ -108,7 +108,7 @@ def test_a_migration_that_is_refused(plugin, host, answer):
 
 
 @pytest.mark.parametrize("when", [["pass 1", 5], ["switchover", 3]], ids=lambda w: w[0])
-def test_a_migration_that_somebody_else_aborted(plugin, host, when):
+def test_a_migration_that_somebody_else_aborted(plugin, host, when):  # FAIL-7 ACT-1
     failure = host(end="aborted", end_at=when).run(plugin).failure
     assert failure["code"] == 9
     assert failure["actions"] == [], "it was no decision of the policy"
@@ -118,7 +118,7 @@ def test_a_migration_that_somebody_else_aborted(plugin, host, when):
 @pytest.mark.parametrize("end", ["destroyed", "crashed", "poweredOff"])
 @pytest.mark.parametrize("persistent", [False, True], ids=["transient", "persistent"])
 @pytest.mark.parametrize("silent", [[], ["lifecycle"]], ids=["event", "no event"])
-def test_a_guest_that_is_gone(any_plugin, host, end, persistent, silent):
+def test_a_guest_that_is_gone(any_plugin, host, end, persistent, silent):  # FAIL-6
     failure = host(end=end, end_at=["pass 2", 5], persistent=persistent, silent=silent).run(any_plugin).failure
     assert failure["code"] == 11
 
@@ -130,7 +130,7 @@ def test_a_guest_that_is_gone_under_every_plugin(plugin, host):
 # It is not started
 
 
-def test_a_guest_that_does_not_run(plugin, host):
+def test_a_guest_that_does_not_run(plugin, host):  # FAIL-5
     fakes = host(state="shutoff", persistent=True)
     assert fakes.run(plugin).code == 2
     assert fakes.calls("virDomainMigrateToURI3") == []
@@ -165,7 +165,7 @@ def test_an_interrupt_aborts_the_migration(plugin, host):
     assert len(fakes.calls("virDomainAbortJob")) == 1
 
 
-def test_an_abort_that_is_refused_is_tried_again(plugin, host):
+def test_an_abort_that_is_refused_is_tried_again(plugin, host):  # SIG-5
     fakes = host(refuse(NOT_NOW, "virDomainAbortJob", to=2), endless=True)
     assert interrupted(fakes, plugin).completion_beside_output["error"]["code"] == 9
     answers = [call.error and call.error["code"] for call in fakes.calls("virDomainAbortJob")]
@@ -188,7 +188,7 @@ def test_an_abort_that_libvirt_accepts_and_forgets_is_tried_again(any_plugin, ho
     assert len(fakes.calls("virDomainAbortJob")) == 2
 
 
-def test_an_abort_that_comes_too_late_does_not_hide_a_success(plugin, host):
+def test_an_abort_that_comes_too_late_does_not_hide_a_success(plugin, host):  # SIG-4
     fakes = host(refuse(NOT_NOW, "virDomainAbortJob"), passes=[one_pass(200, 100)])
     assert interrupted(fakes, plugin).completion_beside_output["success"]["downtimeMs"] == 7
     assert fakes.calls("virDomainAbortJob")

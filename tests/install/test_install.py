@@ -65,7 +65,7 @@ def plugin_folder(tmp_path):
     return folder
 
 
-def test_the_tree_is_complete(prefix):
+def test_the_tree_is_complete(prefix):  # PROC-2
     assert os.access(prefix / "libexec/vmmi/precopy", os.X_OK)
     for header in (ROOT / "include" / "vmmi").iterdir():
         assert (prefix / "include" / "vmmi" / header.name).is_file()

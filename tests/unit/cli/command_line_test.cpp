@@ -32,7 +32,7 @@ constexpr const char* vm = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
 constexpr const char* destination = "qemu+ssh://b/system";
 constexpr const char* transport = "tcp://b";
 
-TEST(CommandLine, TakesThreeArguments) {
+TEST(CommandLine, TakesThreeArguments) {  // ARG-1
     const Result<CommandLine> line = parse({vm, destination, transport});
     ASSERT_TRUE(line) << line.error().details;
     EXPECT_EQ(line->mode, Mode::migrate);
@@ -43,12 +43,12 @@ TEST(CommandLine, TakesThreeArguments) {
     EXPECT_FALSE(line->progress);
 }
 
-TEST(CommandLine, TakesAConfigurationOrADash) {
+TEST(CommandLine, TakesAConfigurationOrADash) {  // ARG-8
     EXPECT_EQ(parse({vm, destination, transport, "/etc/x.json"})->config, "/etc/x.json");
     EXPECT_EQ(parse({vm, destination, transport, "-"})->config, "-");
 }
 
-TEST(CommandLine, TakesOptionsAnywhere) {
+TEST(CommandLine, TakesOptionsAnywhere) {  // ARG-9 ARG-11
     EXPECT_TRUE(parse({"--progress", vm, destination, transport})->progress);
     EXPECT_TRUE(parse({vm, destination, transport, "--progress"})->progress);
     EXPECT_EQ(parse({vm, "--help"})->mode, Mode::help);
@@ -64,7 +64,7 @@ TEST(CommandLine, PrintsTheConfigurationWithoutAGuest) {
     EXPECT_EQ(line->config, "example.json");
 }
 
-TEST(CommandLine, NamesWhatIsMissing) {
+TEST(CommandLine, NamesWhatIsMissing) {  // ARG-5
     EXPECT_EQ(problem({}).code, ErrorCode::missing_parameters);
     EXPECT_NE(problem({}).details.find("VM, DESTINATION-URI, MIGRATION-URI"), std::string::npos);
     EXPECT_EQ(problem({vm}).code, ErrorCode::missing_parameters);
@@ -73,14 +73,14 @@ TEST(CommandLine, NamesWhatIsMissing) {
     EXPECT_EQ(problem({vm, "", transport}).code, ErrorCode::missing_parameters);
 }
 
-TEST(CommandLine, RefusesWhatItDoesNotKnow) {
+TEST(CommandLine, RefusesWhatItDoesNotKnow) {  // ARG-7 ARG-8
     EXPECT_EQ(problem({"--bogus", vm, destination, transport}).code, ErrorCode::malformed_parameters);
     EXPECT_EQ(problem({vm, destination, transport, "-", "more"}).code, ErrorCode::malformed_parameters);
     EXPECT_NE(problem({"--bogus"}).details.find("--bogus"), std::string::npos);
     EXPECT_EQ(problem({vm, destination, transport, ""}).code, ErrorCode::malformed_parameters);
 }
 
-TEST(CommandLine, RefusesWhatIsNoUri) {
+TEST(CommandLine, RefusesWhatIsNoUri) {  // ARG-6
     for (const char* uri :
          {"host", "/a/path", ":x", "qemu:", "qe mu:///system", "1qemu:///system", "qemu:///system\n"}) {
         EXPECT_EQ(problem({vm, uri, transport}).code, ErrorCode::malformed_parameters) << uri;
@@ -90,14 +90,14 @@ TEST(CommandLine, RefusesWhatIsNoUri) {
     EXPECT_EQ(problem({"a\nb", destination, transport}).code, ErrorCode::malformed_parameters);
 }
 
-TEST(CommandLine, RefusesControlCharactersInTheConfigurationsPath) {
+TEST(CommandLine, RefusesControlCharactersInTheConfigurationsPath) {  // ARG-6
     for (const char* path : {"a\nb", "\x1b[2J", "\x7f"}) {
         EXPECT_EQ(problem({vm, destination, transport, path}).code, ErrorCode::malformed_parameters);
         EXPECT_EQ(problem({"--print-config", "-", "-", "-", path}).code, ErrorCode::malformed_parameters);
     }
 }
 
-TEST(CommandLine, TakesNothingThatBeginsWithADashForAnArgument) {
+TEST(CommandLine, TakesNothingThatBeginsWithADashForAnArgument) {  // ARG-7 ARG-9
     for (const char* option : {"---", "---x", "-$", "-1", "-V--progress", "-=", "--=x", "-hx", "--VM"}) {
         EXPECT_EQ(problem({option, destination, transport}).code, ErrorCode::malformed_parameters) << option;
         EXPECT_EQ(problem({vm, destination, transport, option}).code, ErrorCode::malformed_parameters) << option;
@@ -106,7 +106,7 @@ TEST(CommandLine, TakesNothingThatBeginsWithADashForAnArgument) {
     EXPECT_EQ(parse({"-hV"})->mode, Mode::help);
 }
 
-TEST(CommandLine, RefusesAValueForAnOption) {
+TEST(CommandLine, RefusesAValueForAnOption) {  // ARG-7
     for (const char* option : {"--progress=false", "--help=1", "--print-config=qemu://u:hunter2@h/"}) {
         const Error error = problem({option, vm, destination, transport});
         EXPECT_EQ(error.code, ErrorCode::malformed_parameters) << option;
@@ -120,7 +120,7 @@ TEST(CommandLine, ShowsTheFirstOfManyMistakes) {
     EXPECT_EQ(problem(arguments).details, R"(unexpected: "x", "x", "x", "x", "x" and 4995 more; see --help)");
 }
 
-TEST(CommandLine, ShowsNoSecretInAnError) {
+TEST(CommandLine, ShowsNoSecretInAnError) {  // CFG-17
     constexpr const char* secret = "qemu+tcp://u:hunter2@h/system";
     for (const auto& arguments :
          std::vector<std::vector<const char*>>{{vm, "1 qemu://u:hunter2@h", transport},

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 const std::vector<Key> plugin_keys{integer_key("giveUpAfterSeconds", 600, {1, 1000}, "when to give up")};
 
-TEST(Configuration, HasTheDefaultsOfTheInterface) {
+TEST(Configuration, HasTheDefaultsOfTheInterface) {  // CFG-2
     const Result<Configuration> configuration = make_configuration({}, plugin_keys);
     ASSERT_TRUE(configuration);
     EXPECT_EQ(configuration->connection, "qemu:///system");
@@ -32,13 +32,13 @@ TEST(Configuration, LogsIntoTheFileThatIsNamed) {
     EXPECT_EQ(configuration->settings.integer("verbose"), 1);
 }
 
-TEST(Configuration, HonoursVerboseZeroWithALogFile) {
+TEST(Configuration, HonoursVerboseZeroWithALogFile) {  // CFG-18
     const Result<Configuration> configuration = make_configuration({{"logFilePath", "/tmp/log"}, {"verbose", 0}}, {});
     ASSERT_TRUE(configuration);
     EXPECT_EQ(configuration->verbose, 0);
 }
 
-TEST(Configuration, TakesEveryLogTarget) {
+TEST(Configuration, TakesEveryLogTarget) {  // CFG-19
     for (const auto& [word, target] : std::vector<std::pair<const char*, LogTarget>>{
              {"none", LogTarget::none}, {"syslog", LogTarget::syslog}, {"journal", LogTarget::journal}}) {
         const Result<Configuration> configuration = make_configuration({{"logTarget", word}}, {});
@@ -48,13 +48,13 @@ TEST(Configuration, TakesEveryLogTarget) {
     }
 }
 
-TEST(Configuration, WantsAPathForALogFile) {
+TEST(Configuration, WantsAPathForALogFile) {  // CFG-13
     const Result<Configuration> configuration = make_configuration({{"logTarget", "file"}}, {});
     ASSERT_FALSE(configuration);
     EXPECT_NE(configuration.error().details.find("logFilePath"), std::string::npos);
 }
 
-TEST(Configuration, TakesCredentials) {
+TEST(Configuration, TakesCredentials) {  // CFG-19
     const Object given{{"connectionCredentials", Object{{"username", "u"}, {"passwordFile", "/run/pw"}}}};
     const Result<Configuration> configuration = make_configuration(given, {});
     ASSERT_TRUE(configuration);

@@ -30,7 +30,7 @@ std::string problem(const Object& given) {
     return settings.error().details;
 }
 
-TEST(Settings, AreTheDefaultsWhereNothingIsGiven) {
+TEST(Settings, AreTheDefaultsWhereNothingIsGiven) {  // CFG-2
     const Result<Settings> settings = apply_keys(keys, {}, "configuration");
     ASSERT_TRUE(settings);
     EXPECT_FALSE(settings->boolean("compress"));
@@ -42,7 +42,7 @@ TEST(Settings, AreTheDefaultsWhereNothingIsGiven) {
     EXPECT_TRUE(settings->list("steps").empty());
 }
 
-TEST(Settings, TakeWhatIsGivenAndKeepTheOtherDefaults) {
+TEST(Settings, TakeWhatIsGivenAndKeepTheOtherDefaults) {  // CFG-2
     const Object given{{"compress", true},
                        {"limitMs", -1},
                        {"label", "a b"},
@@ -63,7 +63,7 @@ TEST(Settings, TakeWhatIsGivenAndKeepTheOtherDefaults) {
     EXPECT_EQ(*settings->list("steps")[0].get_if<Object>()->find("limit"), Value(9));
 }
 
-TEST(Settings, TakeNoTextThatAPathOrUriCannotBe) {
+TEST(Settings, TakeNoTextThatAPathOrUriCannotBe) {  // CFG-23
     for (const char* text : {"a\nb", "\x1b[2J", "\x7f"}) {
         EXPECT_NE(problem({{"label", text}}).find("a string without control characters"), std::string::npos) << text;
     }
@@ -74,12 +74,12 @@ TEST(Settings, TakeNoTextThatAPathOrUriCannotBe) {
     EXPECT_EQ(problem({{"label", "ä €"}}), "accepted");
 }
 
-TEST(Settings, ShowNoPasswordOfAUri) {
+TEST(Settings, ShowNoPasswordOfAUri) {  // CFG-17
     EXPECT_EQ(problem({{"action", "qemu://u:hunter2@h/"}}),
               "configuration.action: expected one of \"abort\", \"continue\", got \"qemu://u:***@h/\"");
 }
 
-TEST(Settings, NameThePathTheValueAndWhatWasExpected) {
+TEST(Settings, NameThePathTheValueAndWhatWasExpected) {  // CFG-12 CFG-16
     const std::vector<std::pair<Object, std::string>> cases{
         {{{"compress", 1}}, "configuration.compress: expected true or false, got 1"},
         {{{"compress", nullptr}}, "configuration.compress: expected true or false, got null"},
@@ -102,7 +102,7 @@ TEST(Settings, NameThePathTheValueAndWhatWasExpected) {
     for (const auto& [given, expected] : cases) EXPECT_EQ(problem(given), expected);
 }
 
-TEST(Settings, NameTheNearestKey) {
+TEST(Settings, NameTheNearestKey) {  // CFG-11
     EXPECT_EQ(problem({{"limitms", 3}}), "configuration: unknown key \"limitms\"; did you mean \"limitMs\"?");
     EXPECT_EQ(problem({{"downtime", Object{{"intialMs", 3}}}}),
               "configuration.downtime: unknown key \"intialMs\"; did you mean \"initialMs\"?");

@@ -60,7 +60,7 @@ TEST(Describe, NamesActions) {
     EXPECT_EQ(describe(Action{Wait{}, ""}), "wait");
 }
 
-TEST(RedactUri, HidesAPassword) {
+TEST(RedactUri, HidesAPassword) {  // CFG-17
     EXPECT_EQ(redact_uri("qemu+ssh://user:secret@host/system"), "qemu+ssh://user:***@host/system");
     EXPECT_EQ(redact_uri("esx://user:a/b@c@host/?no_verify=1"), "esx://user:***@host/?no_verify=1");
     EXPECT_EQ(redact_uri("esx://user:a?b@host/system"), "esx://user:***@host/system");
@@ -68,7 +68,7 @@ TEST(RedactUri, HidesAPassword) {
     EXPECT_EQ(redact_uri("esx://user:a:/b?c@host"), "esx://user:***@host");
 }
 
-TEST(RedactUri, HidesParametersThatNameASecret) {
+TEST(RedactUri, HidesParametersThatNameASecret) {  // CFG-17
     EXPECT_EQ(redact_uri("qemu://h/system?password=x&no_tty=1"), "qemu://h/system?password=***&no_tty=1");
     EXPECT_EQ(redact_uri("qemu://h/system?a=1;authToken=x"), "qemu://h/system?a=1;authToken=***");
     EXPECT_EQ(redact_uri("qemu:///system?Secret=x"), "qemu:///system?Secret=***");

@@ -36,7 +36,7 @@ TEST(EndState, IsNotWaitedForForEver) {
     EXPECT_NE(script.details().find("paused for migration at the destination"), std::string::npos) << script.details();
 }
 
-TEST(EndState, OfASuccessIsARunningGuestAtTheDestination) {
+TEST(EndState, OfASuccessIsARunningGuestAtTheDestination) {  // COMP-3
     Script script;
     script.destination = GuestState::running;
     script.run();

@@ -49,7 +49,7 @@ Event any_event() {
     return sampled(any_stats(), state());
 }
 
-RC_GTEST_PROP(ProgressProperty, PercentNeverFallsAndNeverReachesTheEnd, ()) {
+RC_GTEST_PROP(ProgressProperty, PercentNeverFallsAndNeverReachesTheEnd, ()) {  // STAT-3
     Progress progress;
     const int samples = *rc::gen::inRange(1, 30);
     int before = 0;
@@ -65,7 +65,7 @@ RC_GTEST_PROP(ProgressProperty, PercentNeverFallsAndNeverReachesTheEnd, ()) {
 }
 
 /// Whatever happens in whatever order: the rules that no event may break.
-RC_GTEST_PROP(SessionProperty, KeepsItsRulesInAnyOrderOfEvents, ()) {
+RC_GTEST_PROP(SessionProperty, KeepsItsRulesInAnyOrderOfEvents, ()) {  // PROC-1 STAT-3
     Script script;
     bool postcopy = false;
     script.policy.answer = [&](const Sample&) {

@@ -22,7 +22,7 @@ TEST(Session, ConnectsFirst) {
     EXPECT_EQ(script.phase(), Phase::connecting);
 }
 
-TEST(Session, StartsWhatThePolicyPlanned) {
+TEST(Session, StartsWhatThePolicyPlanned) {  // PROC-4
     Script script;
     script.policy.request = {.live = true, .bandwidth = mebibytes_per_second(70), .downtime_limit = 100_ms};
     script.tell(connected());
@@ -57,7 +57,7 @@ TEST(Session, ReportsASuccessWithItsNumbers) {
     EXPECT_FALSE(script.session.deadline());
 }
 
-TEST(Session, RefusesAGuestThatDoesNotRun) {
+TEST(Session, RefusesAGuestThatDoesNotRun) {  // FAIL-5
     for (const GuestState state :
          {GuestState::shut_off, GuestState::unknown, GuestState::absent, GuestState::postcopy_failed}) {
         Script script;
@@ -192,7 +192,7 @@ TEST(Session, LooksOftenUntilMemoryIsSentAndThenAtItsInterval) {
     EXPECT_EQ(*script.session.deadline() - script.now, 1000_ms);
 }
 
-TEST(Session, SharesTheAgeOfItsNumbers) {
+TEST(Session, SharesTheAgeOfItsNumbers) {  // STAT-2
     Script script;
     script.tell(connected());
     EXPECT_FALSE(script.session.status(script.now).sample_age);
@@ -297,7 +297,7 @@ TEST(Session, AbortsWhenThePolicySaysSo) {
     EXPECT_TRUE(std::holds_alternative<AbortMigration>(script.session.outcome()->actions[0].action.what));
 }
 
-TEST(Session, AbortsOnASignal) {
+TEST(Session, AbortsOnASignal) {  // SIG-3
     Script script;
     script.run();
     script.tell(event::AbortRequested{});
@@ -310,7 +310,7 @@ TEST(Session, AbortsOnASignal) {
     EXPECT_NE(script.details().find("SIGINT"), std::string::npos);
 }
 
-TEST(Session, RepeatsAnAbortThatFoundNoJobYet) {
+TEST(Session, RepeatsAnAbortThatFoundNoJobYet) {  // SIG-5
     Script script;
     script.tell(connected());
     script.tell(event::AbortRequested{});
@@ -335,7 +335,7 @@ TEST(Session, DoesNotRepeatAnAbortWhoseAnswerIsAwaited) {
     EXPECT_EQ(script.count_all<order::Abort>(), 1U);
 }
 
-TEST(Session, RepeatsAnAbortThatHadNoEffect) {
+TEST(Session, RepeatsAnAbortThatHadNoEffect) {  // SIG-5
     Script script;
     script.run();
     script.tell(event::AbortRequested{});
@@ -364,7 +364,7 @@ TEST(Session, DoesNotAbortAfterTheCallCameBack) {
     EXPECT_EQ(script.count_all<order::Abort>(), 0U);
 }
 
-TEST(Session, StartsNothingWhenToldToAbortBefore) {
+TEST(Session, StartsNothingWhenToldToAbortBefore) {  // SIG-7
     Script script;
     script.tell(event::AbortRequested{});
     EXPECT_EQ(script.code(), ErrorCode::migration_aborted);
@@ -373,7 +373,7 @@ TEST(Session, StartsNothingWhenToldToAbortBefore) {
     EXPECT_EQ(script.count_all<order::Start>(), 0U);
 }
 
-TEST(Session, ReportsASuccessThatOvertookTheAbort) {
+TEST(Session, ReportsASuccessThatOvertookTheAbort) {  // SIG-4
     Script script;
     script.run();
     script.tell(event::AbortRequested{});
@@ -381,7 +381,7 @@ TEST(Session, ReportsASuccessThatOvertookTheAbort) {
     EXPECT_TRUE(script.succeeded());
 }
 
-TEST(Session, ReportsAnAbortFromBehindItsBackAsAborted) {
+TEST(Session, ReportsAnAbortFromBehindItsBackAsAborted) {  // FAIL-7
     Script script;
     script.run();
     script.fail_with(GuestState::running, native_error(native::operation_aborted, "canceled by client"));
@@ -477,7 +477,7 @@ TEST(Session, OrdersNothingAfterTheOutcome) {
 
 // Leaving
 
-TEST(Session, DetachesInEveryStage) {
+TEST(Session, DetachesInEveryStage) {  // SIG-2 SIG-7
     {
         Script script;
         script.tell(event::DetachRequested{});
@@ -508,7 +508,7 @@ TEST(Session, DetachesInEveryStage) {
     }
 }
 
-TEST(Session, EndsWhenTheConnectionIsLost) {
+TEST(Session, EndsWhenTheConnectionIsLost) {  // FAIL-2
     {
         Script script;
         script.tell(event::ConnectionLost{"the daemon closed it"});
@@ -527,7 +527,7 @@ TEST(Session, EndsWhenTheConnectionIsLost) {
 
 // Ends
 
-TEST(Session, ReportsAFailureWithTheGuestAtTheSource) {
+TEST(Session, ReportsAFailureWithTheGuestAtTheSource) {  // FAIL-8 ERR-3
     Script script;
     script.run();
     script.fail_with(GuestState::running, native_error(38, "unable to connect to server"));
@@ -548,7 +548,7 @@ TEST(Session, WaitsUntilLibvirtHasCleanedUpAFailedJob) {
     EXPECT_EQ(script.code(), ErrorCode::migration_failed);
 }
 
-TEST(Session, TakesCompletedStatisticsForASuccessWhateverTheCallSaid) {
+TEST(Session, TakesCompletedStatisticsForASuccessWhateverTheCallSaid) {  // COMP-5
     Script script;
     script.run();
     script.tell(event::MigrateReturned{native_error(38, "connection reset by peer")});
@@ -590,7 +590,7 @@ TEST(Session, DoesNotHoldUpASuccessForStatistics) {
     EXPECT_FALSE(script.session.outcome()->downtime);
 }
 
-TEST(Session, ReportsAGuestThatStopped) {
+TEST(Session, ReportsAGuestThatStopped) {  // FAIL-6
     for (const Kind kind : {Kind::powered_off, Kind::destroyed, Kind::crashed}) {
         Script script;
         script.run();
@@ -630,7 +630,7 @@ TEST(Session, EndsWithinPatienceWhenOnlyTheCallSaidSuccess) {
 
 // The downtime limit
 
-TEST(Session, PutsBackTheDowntimeLimitOfAGuestThatStays) {
+TEST(Session, PutsBackTheDowntimeLimitOfAGuestThatStays) {  // FAIL-13
     Script script;
     script.policy.request.downtime_limit = 100_ms;
     script.run();
@@ -640,7 +640,7 @@ TEST(Session, PutsBackTheDowntimeLimitOfAGuestThatStays) {
     EXPECT_EQ(restored.front().downtime_limit, 300_ms);
 }
 
-TEST(Session, PutsBackTheDowntimeLimitThatAnActionChanged) {
+TEST(Session, PutsBackTheDowntimeLimitThatAnActionChanged) {  // FAIL-13
     Script script;
     script.run();
     script.act({raise_limit});  // not answered: it may have taken effect

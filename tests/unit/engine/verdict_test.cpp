@@ -25,7 +25,7 @@ Evidence evidence(std::optional<int> error_code, GuestState state, bool job_acti
 constexpr std::optional<int> success = std::nullopt;
 constexpr int failure = 38;
 
-TEST(Verdict, CompletedStatisticsOutweighEverythingElse) {
+TEST(Verdict, CompletedStatisticsOutweighEverythingElse) {  // COMP-5
     Evidence all = evidence(failure, GuestState::running);
     all.completed = completed_job();
     all.stopped = Kind::destroyed;
@@ -58,7 +58,7 @@ struct Row {
     Verdict expected;
 };
 
-TEST(Verdict, FollowsItsTable) {
+TEST(Verdict, FollowsItsTable) {  // COMP-5
     using State = GuestState;
     const std::vector<Row> rows{
         {success, State::absent, false, false, Verdict::completed},

@@ -161,7 +161,7 @@ TEST(LifecycleOfLibvirt, SpeaksOfAMigrationAtItsSource) {
         EXPECT_EQ(lifecycle_kind(row.event, row.detail), row.expected) << row.event << row.detail;
 }
 
-TEST(MigrateFlags, ArePeerToPeerAlways) {
+TEST(MigrateFlags, ArePeerToPeerAlways) {  // PROC-6
     EXPECT_EQ(migrate_flags({.live = true}), static_cast<unsigned>(VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER));
     EXPECT_EQ(migrate_flags({.live = false}), static_cast<unsigned>(VIR_MIGRATE_PEER2PEER));
 }

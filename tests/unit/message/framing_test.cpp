@@ -16,7 +16,7 @@ State feed_bytewise(Framing& framing, std::string_view bytes) {
     return state;
 }
 
-TEST(Framing, FindsTheEndInOnePieceAndByteByByte) {
+TEST(Framing, FindsTheEndInOnePieceAndByteByByte) {  // CFG-5
     for (const std::string object : {R"({})", R"({"a": {"b": [1, {"c": 2}]}})", R"({"a": "}"})", R"({"a": "\"}"})",
                                      R"({"a": "\\"})", R"({"a": "\\\"}{[", "b": []})", R"({"ä": "ü€"})"}) {
         Framing whole;
@@ -35,7 +35,7 @@ TEST(Framing, SkipsWhiteSpaceBefore) {
     EXPECT_EQ(framing.text(), "{ }");
 }
 
-TEST(Framing, GivesUpOnGarbage) {
+TEST(Framing, GivesUpOnGarbage) {  // CFG-6
     for (const char* garbage : {"[1]", "\"a\"", "x{}", "\xef\xbb\xbf{}", "1", "}", "\0"}) {
         Framing framing;
         const std::string_view bytes = *garbage == '\0' ? std::string_view("\0", 1) : std::string_view(garbage);
@@ -51,7 +51,7 @@ TEST(Framing, WaitsForTheRest) {
     }
 }
 
-TEST(Framing, TakesTheLongestAndNotMore) {
+TEST(Framing, TakesTheLongestAndNotMore) {  // CFG-14
     const std::string filling(Framing::longest - 2, ' ');
     Framing fits;
     EXPECT_EQ(fits.feed("{" + filling + "}"), State::complete);
@@ -61,7 +61,7 @@ TEST(Framing, TakesTheLongestAndNotMore) {
     EXPECT_LE(longer.text().size(), Framing::longest);
 }
 
-TEST(Framing, DoesNotKeepAnEndlessRunOfWhiteSpace) {
+TEST(Framing, DoesNotKeepAnEndlessRunOfWhiteSpace) {  // CFG-14
     Framing framing;
     for (int i = 0; i < 100; ++i) EXPECT_EQ(framing.feed(std::string(1 << 16, ' ')), State::incomplete);
     EXPECT_TRUE(framing.text().empty());

@@ -41,20 +41,20 @@ TEST(Json, ReadsBigNumbers) {
     EXPECT_TRUE(mentions(problem(R"({"a": 1e999})"), "1e999"));
 }
 
-TEST(Json, RefusesAKeyThatOccursTwice) {
+TEST(Json, RefusesAKeyThatOccursTwice) {  // CFG-10
     EXPECT_EQ(problem(R"({"a": 1, "a": 1})"), "key \"a\" occurs twice");
     EXPECT_EQ(problem(R"({"x": {"a": 1, "\u0061": 2}})"), "key \"a\" occurs twice");
     EXPECT_EQ(problem(R"({"x": {"a": 1}, "y": {"a": 2}})"), "accepted");
 }
 
-TEST(Json, RefusesATrailingCommaWithItsPlace) {
+TEST(Json, RefusesATrailingCommaWithItsPlace) {  // CFG-8
     const std::string object = problem("{\"a\": 1,\n}");
     EXPECT_TRUE(mentions(object, "line 2, column 1")) << object;
     EXPECT_FALSE(mentions(object, "json.exception")) << object;
     EXPECT_NE(problem(R"({"a": [1,]})"), "accepted");
 }
 
-TEST(Json, RefusesWhatIsNoObject) {
+TEST(Json, RefusesWhatIsNoObject) {  // CFG-8
     EXPECT_TRUE(mentions(problem("[1]"), "a list"));
     EXPECT_TRUE(mentions(problem("3"), "3"));
     EXPECT_NE(problem(""), "accepted");
@@ -65,7 +65,7 @@ TEST(Json, RefusesWhatIsNoObject) {
     EXPECT_NE(problem("{\"a\": NaN}"), "accepted");
 }
 
-TEST(Json, RefusesBadUtf8AndControlCharacters) {
+TEST(Json, RefusesBadUtf8AndControlCharacters) {  // CFG-8
     EXPECT_NE(problem("{\"a\": \"\xff\"}"), "accepted");
     EXPECT_NE(problem("{\"a\": \"\xc0\xaf\"}"), "accepted");
     EXPECT_NE(problem("{\"a\": \"\xed\xa0\x80\"}"), "accepted");
@@ -73,13 +73,13 @@ TEST(Json, RefusesBadUtf8AndControlCharacters) {
     EXPECT_NE(problem(R"({"a": "\ud800"})"), "accepted");
 }
 
-TEST(Json, RefusesAByteOrderMark) {
+TEST(Json, RefusesAByteOrderMark) {  // CFG-8
     const Result<Object> parsed = parse_json("\xef\xbb\xbf{}");
     ASSERT_FALSE(parsed);
     EXPECT_NE(parsed.error().details.find("byte order mark"), std::string::npos);
 }
 
-TEST(Json, BoundsTheDepth) {
+TEST(Json, BoundsTheDepth) {  // CFG-15
     const auto nested = [](std::size_t levels) {
         std::string text = "{\"a\": ";
         text.append(levels - 1, '[').append(levels - 1, ']');
@@ -90,12 +90,12 @@ TEST(Json, BoundsTheDepth) {
     EXPECT_TRUE(mentions(problem(nested(1 << 19)), "32 levels"));
 }
 
-TEST(Json, WritesOneLineInTheOrderOfTheMembers) {
+TEST(Json, WritesOneLineInTheOrderOfTheMembers) {  // MSG-1
     const Object object{{"z", 1}, {"a", List{true, nullptr, 0.5}}, {"m", "line\nbreak \"quoted\""}};
     EXPECT_EQ(to_json(object), R"({"z":1,"a":[true,null,0.5],"m":"line\nbreak \"quoted\""})");
 }
 
-TEST(Json, WritesValidUtf8WhateverTheText) {
+TEST(Json, WritesValidUtf8WhateverTheText) {  // MSG-1
     EXPECT_EQ(to_json(Object{{"a", "x\xff\xc3"}}), "{\"a\":\"x\xef\xbf\xbd\xef\xbf\xbd\"}");
     EXPECT_EQ(to_json(Object{{"\xff", 1}}), "{\"\xef\xbf\xbd\":1}");
 }
@@ -106,7 +106,7 @@ TEST(Json, ReadsWhatItWrote) {
     EXPECT_EQ(parse_json(to_pretty_json(object)), object);
 }
 
-TEST(Json, BoundsTheNumberOfValues) {
+TEST(Json, BoundsTheNumberOfValues) {  // CFG-22
     const auto list = [](int items) {
         std::string text = "{\"a\": [0";
         for (int i = 1; i < items; ++i) text += ",0";
@@ -116,7 +116,7 @@ TEST(Json, BoundsTheNumberOfValues) {
     EXPECT_EQ(problem(list(9'999)), "more than 10000 values");
 }
 
-TEST(Json, NeverRepeatsWhatItCouldNotRead) {
+TEST(Json, NeverRepeatsWhatItCouldNotRead) {  // CFG-17
     for (const char* text :
          {"{\"connection\": \"qemu://u:hunter2@h/\xff\"}", "{\"connection\": \"qemu://u:hunter2@h/\n\"}",
           "{\"connection\": \"qemu://u:hunter2@h/\" x}", "{\"a\": \"'; expected hunter2"}) {
@@ -129,7 +129,7 @@ TEST(Json, NeverRepeatsWhatItCouldNotRead) {
     EXPECT_LT(problem("{\"a\": 1" + std::string(1 << 19, '1') + "}").size(), 300);
 }
 
-TEST(Json, IsNotHeldUpByManyKeys) {
+TEST(Json, IsNotHeldUpByManyKeys) {  // CFG-22
     std::string text = "{";
     for (int i = 0; i < 60'000; ++i) text += '"' + std::to_string(i) + "\":1,";
     text.back() = '}';

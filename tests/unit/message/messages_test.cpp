@@ -27,7 +27,7 @@ std::string problem(std::string_view text) {
     return body.error().details;
 }
 
-TEST(StatusMessage, CarriesWhatIsKnown) {
+TEST(StatusMessage, CarriesWhatIsKnown) {  // MSG-2 VER-2
     Status status;
     status.policy = "precopy";
     status.phase = Phase::precopy;
@@ -55,7 +55,7 @@ TEST(StatusMessage, CarriesWhatIsKnown) {
         }})");
 }
 
-TEST(StatusMessage, SaysNullForWhatIsNotKnown) {
+TEST(StatusMessage, SaysNullForWhatIsNotKnown) {  // MSG-7
     Status status;
     status.policy = "precopy";
     expect_message(status_message(status, noon), R"({
@@ -102,14 +102,14 @@ constexpr std::string_view numbers = R"(
         {"atMs": 4, "action": "abort", "reason": "d"}
     ])";
 
-TEST(CompletionMessage, ReportsASuccess) {
+TEST(CompletionMessage, ReportsASuccess) {  // COMP-2 MSG-2
     expect_message(completion_message(outcome(), noon),
                    R"({"vmmiVersion": "0.4.1", "contentType": "completion", "timestamp": 1700000000,
                        "completion": {"result": "success", "success": {)" +
                        std::string(numbers) + "}}}");
 }
 
-TEST(CompletionMessage, ReportsAnErrorWithTheSameNumbers) {
+TEST(CompletionMessage, ReportsAnErrorWithTheSameNumbers) {  // COMP-2 COMP-4
     Outcome failed = outcome();
     failed.error = Error{ErrorCode::migration_failed, "migration failed", "details \x1b \xff"};
     expect_message(completion_message(failed, noon),
@@ -135,7 +135,7 @@ TEST(CompletionMessage, BoundsTheDetails) {
     EXPECT_EQ(shown.find("\ufffd"), std::string::npos) << "cut between characters";
 }
 
-TEST(CompletionMessage, KeepsTheNumbersOfTheInterface) {
+TEST(CompletionMessage, KeepsTheNumbersOfTheInterface) {  // ERR-1
     const std::vector<std::pair<ErrorCode, int>> codes{
         {ErrorCode::none, 0},
         {ErrorCode::unknown, 1},
@@ -155,7 +155,7 @@ TEST(CompletionMessage, KeepsTheNumbersOfTheInterface) {
     for (const auto& [code, number] : codes) EXPECT_EQ(static_cast<int>(code), number);
 }
 
-TEST(ConfigurationMessage, IsReadInBothVersions) {
+TEST(ConfigurationMessage, IsReadInBothVersions) {  // VER-1
     for (const char* version : {"0.3.0", "0.4.1"}) {
         const Result<Object> body = read_configuration(std::string(R"({"vmmiVersion": ")") + version +
                                                        R"(", "contentType": "configuration", "timestamp": 3,
@@ -165,7 +165,7 @@ TEST(ConfigurationMessage, IsReadInBothVersions) {
     }
 }
 
-TEST(ConfigurationMessage, SaysWhatIsWrongWithIt) {
+TEST(ConfigurationMessage, SaysWhatIsWrongWithIt) {  // CFG-9 CFG-16
     const std::vector<std::pair<const char*, const char*>> cases{
         {R"({"contentType": "configuration", "configuration": {}})",
          R"(vmmiVersion: expected "0.4.1" (or "0.3.0"), got nothing)"},
@@ -197,7 +197,7 @@ TEST(ConfigurationMessage, IsReadAsItWasPrinted) {
     EXPECT_EQ(again->settings.values(), configuration->settings.values());
 }
 
-TEST(ConfigurationMessage, MasksThePasswordInAUri) {
+TEST(ConfigurationMessage, MasksThePasswordInAUri) {  // CFG-17
     const Result<Configuration> configuration =
         make_configuration({{"connection", "qemu+tcp://u:hunter2@h/system"}}, {});
     ASSERT_TRUE(configuration);

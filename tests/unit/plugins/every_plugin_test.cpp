@@ -36,7 +36,7 @@ TEST(EveryPlugin, AcceptsItsOwnDefaults) {
     }
 }
 
-TEST(EveryPlugin, DeclaresItself) {
+TEST(EveryPlugin, DeclaresItself) {  // PROC-3
     for (const Plugin& plugin : plugins) {
         EXPECT_FALSE(plugin.name.empty());
         EXPECT_NE(plugin.name, "migrate") << "reserved by the interface";

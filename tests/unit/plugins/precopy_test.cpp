@@ -191,7 +191,7 @@ RC_GTEST_PROP(PrecopyProperty, LimitsRiseToTheMaximumAndNeverBeyond, ()) {
     RC_ASSERT(policy.limit_at(steps).count() == maximum);
 }
 
-TEST(PrecopySettings, ContradictNowhere) {
+TEST(PrecopySettings, ContradictNowhere) {  // CFG-13
     const auto make = [](const Object& given) {
         return plugin().make_policy(apply_keys(plugin().keys, given, "configuration").value());
     };

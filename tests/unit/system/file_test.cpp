@@ -16,7 +16,7 @@ TEST(File, IsReadWhole) {
     EXPECT_EQ(read_file(folder.write("empty", ""), 5).value(), "");
 }
 
-TEST(File, IsRefusedBeyondTheLimit) {
+TEST(File, IsRefusedBeyondTheLimit) {  // CFG-14
     const test::TemporaryFolder folder;
     const Result<std::string> content = read_file(folder.write("x", "123456"), 5);
     ASSERT_FALSE(content);
@@ -24,7 +24,7 @@ TEST(File, IsRefusedBeyondTheLimit) {
     EXPECT_NE(content.error().details.find("longer than 5 bytes"), std::string::npos);
 }
 
-TEST(File, MustBeARegularOne) {
+TEST(File, MustBeARegularOne) {  // CFG-4
     const test::TemporaryFolder folder;
     const std::string fifo = folder / "fifo";
     ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);

@@ -51,7 +51,7 @@ TEST(Inbox, KeepsEveryEventOfEveryThreadInItsOrder) {
     EXPECT_TRUE(inbox.take().empty());
 }
 
-TEST(Timestamps, NeverRunBackwards) {
+TEST(Timestamps, NeverRunBackwards) {  // MSG-4
     Timestamps timestamps;
     std::uint64_t before = timestamps.next();
     EXPECT_GT(before, 1'600'000'000U);

@@ -38,7 +38,7 @@ std::string kept_at(int verbose) {
     return kept;
 }
 
-TEST(Log, KeepsMoreTheMoreVerboseItIs) {
+TEST(Log, KeepsMoreTheMoreVerboseItIs) {  // CFG-18
     const auto lines = [](int verbose) {
         const std::string kept = kept_at(verbose);
         return std::count(kept.begin(), kept.end(), '!');
@@ -93,7 +93,7 @@ TEST(Log, TouchesNothingWhereItKeepsNothing) {
     Log().write(Level::error, "into nothing");
 }
 
-TEST(Log, RefusesAPathThatIsNoFile) {
+TEST(Log, RefusesAPathThatIsNoFile) {  // CFG-20
     const test::TemporaryFolder folder;
     const std::string fifo = folder / "fifo";
     ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
@@ -106,7 +106,7 @@ TEST(Log, RefusesAPathThatIsNoFile) {
     }
 }
 
-TEST(Log, MakesNoFolders) {
+TEST(Log, MakesNoFolders) {  // CFG-20
     const test::TemporaryFolder folder;
     const Result<Log> log = Log::open(logging_to(folder / "missing/log", 1), "demo");
     EXPECT_FALSE(log);
