@@ -179,10 +179,10 @@ def test_an_unknown_guest_is_reported(run_plugin):  # FAIL-4
 
 def test_progress_is_drawn_on_the_terminal_and_nowhere_else(start_guest, pair):
     guest = start_guest(**BUSY)
-    folder = pair.lab / "progress.json"
-    folder.write_text(json.dumps(configuration(pair, downtime=ENOUGH)))
+    file = pair.lab / "progress.json"
+    file.write_text(json.dumps(configuration(pair, downtime=ENOUGH)))
     run, drawn = on_a_terminal(pair.source.command(
-        [str(PLUGINS / "precopy"), "--progress", guest.uuid, pair.destination_uri, pair.migration_uri, str(folder)]),
+        [str(PLUGINS / "precopy"), "--progress", guest.uuid, pair.destination_uri, pair.migration_uri, str(file)]),
         capture_output=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout == b"" and run.stderr.count(b"\n") == 1 and run.stderr.startswith(b"{")
