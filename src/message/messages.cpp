@@ -138,7 +138,7 @@ Value action_record(const ActionRecord& record) {
                },
                record.action.what);
     object.set("reason", record.action.reason);
-    if (record.refused) object.set("refused", *record.refused);
+    if (record.refused) object.set("refused", bounded(*record.refused));
     return object;
 }
 
