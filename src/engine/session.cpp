@@ -428,7 +428,8 @@ std::string Session::where_the_guest_is() const {
 
 std::vector<std::string> Session::observations() const {
     std::vector<std::string> seen;
-    if (evidence_.call || evidence_.taken_over) seen.push_back(what_the_call_said());
+    if (evidence_.call) seen.push_back(what_the_call_said());
+    if (evidence_.taken_over) seen.emplace_back("started by somebody else");
     if (evidence_.abort_requested) seen.push_back("abort: " + abort_reason_);
     if (evidence_.completed) seen.emplace_back("completed statistics");
     if (evidence_.stopped == event::Lifecycle::Kind::migrated)
