@@ -378,19 +378,7 @@ void Session::conclude() {
     if (stage_ != Stage::ending) return;
     const Milliseconds waited = between(*ended_, now_);
     const Verdict verdict = decide(evidence_);
-    if (verdict == Verdict::undecided) {
-        const bool stranded = evidence_.source && evidence_.source->state == GuestState::paused_for_migration &&
-                              !evidence_.source->job_active && evidence_.destination == GuestState::absent;
-        if (stranded && !std::exchange(resumed_, true)) {
-            note(Level::warning, "the migration left the guest paused at the source: resuming it");
-            orders_.push_back(order::Resume{});
-        }
-        if (waited < patience_for_verdict) return;
-        if (evidence_.call && !evidence_.call->error) return finish(Cause::completed);
-        return finish_failed(
-            Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
-            what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
-    }
+    if (verdict == Verdict::undecided) return wait_for_a_verdict(waited);
     if (!settled(verdict) && waited < patience_for_destination) return;
     switch (verdict) {
         case Verdict::completed:
@@ -405,17 +393,32 @@ void Session::conclude() {
         case Verdict::failed:
             return finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
                                  fmt::format("{}; {}", what_the_call_said(), where_the_guest_is()));
-        default: {
-            using Kind = event::Lifecycle::Kind;
-            Cause cause = Cause::guest_gone;
-            if (evidence_.stopped == Kind::powered_off) cause = Cause::guest_powered_off;
-            if (evidence_.stopped == Kind::destroyed) cause = Cause::guest_destroyed;
-            if (evidence_.stopped == Kind::crashed) cause = Cause::guest_crashed;
-            return finish_failed(cause, ErrorCode::vm_disappeared, "vm disappeared",
+        default:
+            return finish_failed(why_it_stopped(), ErrorCode::vm_disappeared, "vm disappeared",
                                  fmt::format("guest {} {} at the source while it was being migrated; {}", guest_.name,
                                              how_it_stopped(), what_the_call_said()));
-        }
     }
+}
+
+void Session::wait_for_a_verdict(Milliseconds waited) {
+    const bool stranded = evidence_.source && evidence_.source->state == GuestState::paused_for_migration &&
+                          !evidence_.source->job_active && evidence_.destination == GuestState::absent;
+    if (stranded && !std::exchange(resumed_, true)) {
+        note(Level::warning, "the migration left the guest paused at the source: resuming it");
+        orders_.push_back(order::Resume{});
+    }
+    if (waited < patience_for_verdict) return;
+    if (evidence_.call && !evidence_.call->error) return finish(Cause::completed);
+    finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
+                  what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
+}
+
+Cause Session::why_it_stopped() const {
+    using Kind = event::Lifecycle::Kind;
+    if (evidence_.stopped == Kind::powered_off) return Cause::guest_powered_off;
+    if (evidence_.stopped == Kind::destroyed) return Cause::guest_destroyed;
+    if (evidence_.stopped == Kind::crashed) return Cause::guest_crashed;
+    return Cause::guest_gone;
 }
 
 std::string Session::where_the_guest_is() const {

@@ -76,6 +76,7 @@ class Session {
     void request_abort(Cause cause, std::string reason);
     void order_abort();
     void conclude();
+    void wait_for_a_verdict(Milliseconds waited);
     bool settled(Verdict verdict) const;
     void finish(Cause cause, std::optional<Error> error = std::nullopt);
     void finish_failed(Cause cause, ErrorCode code, std::string message, std::string details);
@@ -83,6 +84,7 @@ class Session {
     std::string where_the_guest_is() const;
     std::string what_the_call_said() const;
     const char* how_it_stopped() const;
+    Cause why_it_stopped() const;
     void set_phase(Phase phase);
     void note(order::Note::Level level, std::string text);
     Milliseconds elapsed() const;
