@@ -41,15 +41,23 @@ def download_kernel(image: Path) -> None:
         raise CannotRunHere("apt offers none of " + ", ".join(META_PACKAGES) + "; name a kernel image in VMMI_KERNEL")
     with tempfile.TemporaryDirectory(dir=image.parent, prefix=".building-") as folder:
         try:
-            run(["apt-get", "-o", "APT::Sandbox::User=root", "download", package], cwd=folder)
+            fetch(package, folder)
         except TestbedError:  # the machine's package lists may be older than the mirror
             run(["apt-get", "update"], check=False)
-            run(["apt-get", "-o", "APT::Sandbox::User=root", "download", newest_kernel_package() or package], cwd=folder)
+            try:
+                fetch(newest_kernel_package() or package, folder)
+            except TestbedError as error:
+                raise CannotRunHere("cannot fetch a kernel for the guests that QEMU runs: its Debian package comes over the "
+                                    f"network; name a kernel image in VMMI_KERNEL to do without\n{error}") from error
         archive = next(Path(folder).glob("*.deb"))
         run(["dpkg-deb", "--extract", archive, Path(folder, "root")])
         shutil.copy(next(Path(folder, "root", "boot").glob("vmlinuz-*")), Path(folder, "vmlinuz"))
         Path(folder, "vmlinuz").chmod(0o644)
         Path(folder, "vmlinuz").rename(image)
+
+
+def fetch(package: str, folder: str) -> None:
+    run(["apt-get", "-o", "APT::Sandbox::User=root", "download", package], cwd=folder)
 
 
 def newest_kernel_package() -> str | None:

@@ -393,3 +393,12 @@ def test_damaged_lines_and_the_kernel_s_words_are_passed_over():
     assert Progress.parse(f"1.5 {good}") == Progress(1.5, 10, 2, 3, 0, 0)
     for damaged in (f"1.5 {good.replace('10', '11')}", "1.5 P 10 2 3", "1.5 [ 0.0] Linux", "1.5 ", ""):
         assert Progress.parse(damaged) is None
+
+
+def test_a_kernel_that_cannot_be_fetched_is_told_with_its_reason(tmp_path):
+    ask = "from testbed import kernel, system\ntry: kernel.kernel_image()\nexcept system.CannotRunHere as error: print(error)"
+    argv = ["unshare", "--net", "/usr/bin/python3", "-c", ask]
+    environment = {**os.environ, "VMMI_CACHE": str(tmp_path)} | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment.pop("VMMI_KERNEL", None)
+    told = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300, check=True).stdout
+    assert "network" in told and "VMMI_KERNEL" in told
