@@ -84,6 +84,12 @@ Result<Configuration> Run::configure(const cli::CommandLine& line) {
 Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& configuration, Policy& policy) {
     Result<system::Log> log = system::Log::open(configuration, plugin_.name);
     if (!log) return fail(log.error());
+    Result<system::RuntimeData> runtime_data = system::RuntimeData::open(configuration.runtime_directory);
+    if (!runtime_data && configuration.runtime_directory) return fail(runtime_data.error());
+    if (!runtime_data) {
+        log->write(system::Log::Level::warning, runtime_data.error().details);
+        runtime_data = system::RuntimeData();
+    }
     // Before any thread: only what forks alone can fork.
     const system::Guard guard;
     if (!guard) log->write(system::Log::Level::warning, "no guard process: SIGSTOP will only stop this plugin");
@@ -96,6 +102,7 @@ Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& 
         .channels = channels_,
         .timestamps = timestamps_,
         .log = *log,
+        .runtime_data = *runtime_data,
     };
     return app::supervise(supervision);
 }

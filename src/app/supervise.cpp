@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <array>
+#include <map>
 
 #include "app/progress_bar.h"
 #include "core/redact.h"
@@ -12,6 +13,7 @@
 #include "hypervisor/destination_host.h"
 #include "hypervisor/source_host.h"
 #include "message/messages.h"
+#include "message/record.h"
 #include "system/inbox.h"
 
 namespace vmmi::app {
@@ -26,8 +28,11 @@ class Loop {
   public:
     explicit Loop(Supervision& with)
         : with_(with),
-          session_(with.policy,
-                   {with.policy_name, with.configuration.monitor_interval, with.configuration.connection_timeout}),
+          session_(with.policy, {.policy_name = with.policy_name,
+                                 .destination_uri = with.line.destination_uri,
+                                 .migration_uri = with.line.migration_uri,
+                                 .sample_interval = with.configuration.monitor_interval,
+                                 .connection_timeout = with.configuration.connection_timeout}),
           source_(
               {{with.configuration.connection, with.configuration.credentials, with.configuration.connection_timeout},
                with.line.vm,
@@ -46,6 +51,8 @@ class Loop {
     void wait();
     void serve_signals();
     void tell(const Event& event) { carry_out(session_.handle(event, Clock::now())); }
+    /// Where a migration is found that somebody else may have left, with what they left about it.
+    void recall(Event& event) const;
     void carry_out(const engine::Orders& orders);
     void draw();
     void leave();
@@ -54,7 +61,9 @@ class Loop {
     engine::Session session_;
     system::Inbox inbox_;
     hypervisor::SourceHost source_;
-    std::optional<hypervisor::DestinationHost> destination_;  ///< asked only where the source's word is not enough
+    /// By URI. Asked only where the source's word is not enough; there are two where a migration that was taken over
+    /// goes elsewhere than the command line says.
+    std::map<std::string, hypervisor::DestinationHost> destinations_;
     std::optional<ProgressBar> bar_;
 };
 
@@ -70,7 +79,10 @@ Outcome Loop::run() {
     while (!session_.outcome()) {
         wait();
         serve_signals();
-        for (const Event& event : inbox_.take()) tell(event);
+        for (Event& event : inbox_.take()) {
+            recall(event);
+            tell(event);
+        }
         if (const auto deadline = session_.deadline(); deadline && Clock::now() >= *deadline) tell(event::Tick{});
         draw();
     }
@@ -114,16 +126,29 @@ void Loop::carry_out(const engine::Orders& orders) {
         if (const auto* note = std::get_if<order::Note>(&order)) {
             with_.log.write(note->level, note->text);
         } else if (const auto* look = std::get_if<order::InspectDestination>(&order)) {
-            if (!destination_) {
-                destination_.emplace(
-                    hypervisor::Endpoint{with_.line.destination_uri, {}, with_.configuration.connection_timeout},
-                    post());
-            }
-            destination_->execute(*look);
+            const auto [destination, added] = destinations_.try_emplace(
+                look->uri, hypervisor::Endpoint{look->uri, {}, with_.configuration.connection_timeout}, post());
+            destination->second.execute(*look);
+        } else if (const auto* remember = std::get_if<order::Remember>(&order)) {
+            if (!with_.runtime_data.write(remember->record.uuid, message::write_record(remember->record)))
+                with_.log.write(system::Log::Level::debug, "nothing is left for a plugin that takes over");
+        } else if (std::holds_alternative<order::Forget>(order)) {
+            with_.runtime_data.remove();
         } else {
             source_.execute(order);
         }
     }
+}
+
+void Loop::recall(Event& event) const {
+    const auto left = [&](const std::string& uuid) -> std::optional<MigrationRecord> {
+        const std::optional<std::string> text = with_.runtime_data.read(uuid);
+        return text ? message::read_record(*text) : std::nullopt;
+    };
+    if (auto* connected = std::get_if<event::Connected>(&event); connected != nullptr && connected->job.migrating())
+        connected->record = left(connected->guest.uuid);
+    if (auto* inspected = std::get_if<event::Inspected>(&event); inspected != nullptr && inspected->job.migrating())
+        inspected->record = left(inspected->uuid);
 }
 
 void Loop::draw() {
@@ -141,8 +166,10 @@ void Loop::leave() {
     if (detached) return;
     if (!source_.close(patience_at_the_end))
         with_.log.write(system::Log::Level::debug, "a call to the source's daemon is still under way");
-    if (destination_ && !destination_->close(patience_at_the_end))
-        with_.log.write(system::Log::Level::debug, "a call to the destination's daemon is still under way");
+    for (auto& [uri, destination] : destinations_) {
+        if (!destination.close(patience_at_the_end))
+            with_.log.write(system::Log::Level::debug, "a call to the destination's daemon is still under way");
+    }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "system/channels.h"
 #include "system/clock.h"
 #include "system/log.h"
+#include "system/runtime_data.h"
 #include "system/signals.h"
 #include "vmmi/policy.h"
 
@@ -24,6 +25,7 @@ struct Supervision {
     system::Channels& channels;
     system::Timestamps& timestamps;
     system::Log& log;
+    system::RuntimeData& runtime_data;
 };
 
 /// Runs the migration to its outcome. This thread waits for signals, events and deadlines, and makes no libvirt call:

@@ -41,6 +41,9 @@ const std::vector<Key>& common_keys() {
         integer_key("connectionTimeout", 30, {2, 3600},
                     "seconds after which a daemon that does not answer counts as lost"),
         integer_key("monitorInterval", 1, {1, 3600}, "seconds between two looks at the running migration"),
+        text_key("runtimeDirectory", nullptr,
+                 "private folder for what a plugin that takes over needs to know; /run/vmmi, or $XDG_RUNTIME_DIR/vmmi "
+                 "for a user other than root"),
     };
     return keys;
 }
@@ -70,6 +73,7 @@ Result<Configuration> make_configuration(const Object& given, const std::vector<
     configuration.credentials.username = settings->optional_text("connectionCredentials.username");
     configuration.credentials.password_file = settings->optional_text("connectionCredentials.passwordFile");
     configuration.connection_timeout = std::chrono::seconds(settings->integer("connectionTimeout"));
+    configuration.runtime_directory = settings->optional_text("runtimeDirectory");
     configuration.monitor_interval = std::chrono::seconds(settings->integer("monitorInterval"));
     // What was worked out is part of the effective configuration.
     Object values = settings->values();

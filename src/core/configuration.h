@@ -26,6 +26,7 @@ struct Configuration {
     std::string log_file_path;
     Credentials credentials;
     std::chrono::seconds monitor_interval{1};
+    std::optional<std::string> runtime_directory;
     std::chrono::seconds connection_timeout{30};
     /// All values, the plugin's own among them.
     Settings settings;

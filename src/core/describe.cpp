@@ -43,6 +43,10 @@ std::string describe(const Value& value) {
                       value.variant());
 }
 
+std::string describe(const NativeError& error) {
+    return fmt::format("{} (libvirt error {}, domain {})", error.message, error.code, error.domain);
+}
+
 std::string describe(const Action& action) {
     return std::visit(
         Overloaded{

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/job.h"
 #include "vmmi/migration.h"
 #include "vmmi/value.h"
 
@@ -14,6 +15,9 @@ std::string quote(std::string_view text);
 /// A value as an error message shows it: scalars as written, text quoted, with passwords in URIs masked, lists and
 /// objects by their kind.
 std::string describe(const Value& value);
+
+/// libvirt's answer with its numbers: "no domain with that name (libvirt error 42, domain 10)".
+std::string describe(const NativeError& error);
 
 /// An action in the words of the log: "downtime limit 150 ms", "abort".
 std::string describe(const Action& action);

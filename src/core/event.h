@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <variant>
 
 #include "core/job.h"
+#include "core/record.h"
 #include "vmmi/migration.h"
 #include "vmmi/result.h"
 
@@ -15,6 +17,10 @@ namespace vmmi {
 
 /// Steady time: durations and deadlines never jump with the wall clock.
 using TimePoint = std::chrono::steady_clock::time_point;
+/// Never negative.
+inline Milliseconds between(TimePoint from, TimePoint to) {
+    return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(to - from));
+}
 
 /// What the session learns from outside. Events carry facts; what they mean is decided in the session alone.
 namespace event {
@@ -24,6 +30,8 @@ struct Connected {
     GuestState state = GuestState::unknown;
     JobStats job;
     std::optional<Milliseconds> downtime_limit;
+    /// What another run left about a migration of this guest; it may be one of long ago.
+    std::optional<MigrationRecord> record{};
 };
 struct ConnectFailed {
     Error error;
@@ -76,10 +84,14 @@ struct Inspected {
     std::optional<JobStats> completed;
     /// The job that is under way, if any.
     JobStats job{};
+    std::string uuid{};
+    /// As in Connected.
+    std::optional<MigrationRecord> record{};
 };
 /// The guest at its destination, as far as the plugin can look there: often it cannot.
 struct DestinationInspected {
     GuestState state = GuestState::unknown;
+    std::string uri{};  ///< as given in order::InspectDestination
 };
 struct ConnectionLost {
     std::string reason;
@@ -122,11 +134,18 @@ struct Inspect {  ///< Inspected or ConnectionLost
 struct Resume {};
 struct InspectDestination {  ///< DestinationInspected
     std::string uuid;
+    std::string uri;
 };
 /// Puts back what the migration changed at a guest that stays at the source. No answer.
 struct Restore {
     Milliseconds downtime_limit{0};
 };
+/// Leaves the record for whoever takes over, unless another run at work has left its own. No answer.
+struct Remember {
+    MigrationRecord record;
+};
+/// Takes it away again: the migration is over, or was not ours. No answer.
+struct Forget {};
 struct Note {
     enum class Level { error, warning, info, debug, trace };
     Level level = Level::info;
@@ -135,7 +154,8 @@ struct Note {
 
 }  // namespace order
 
-using Order = std::variant<order::Connect, order::Start, order::TakeSample, order::Apply, order::Abort, order::Inspect,
-                           order::InspectDestination, order::Resume, order::Restore, order::Note>;
+using Order =
+    std::variant<order::Connect, order::Start, order::TakeSample, order::Apply, order::Abort, order::Inspect,
+                 order::InspectDestination, order::Resume, order::Restore, order::Remember, order::Forget, order::Note>;
 
 }  // namespace vmmi

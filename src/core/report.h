@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,7 +16,8 @@ namespace vmmi {
 struct ActionRecord {
     Milliseconds at{0};  ///< since the migration was started
     Action action;
-    std::optional<std::string> refused;  ///< why it did not take effect
+    std::optional<std::string> refused{};  ///< why it did not take effect
+    std::size_t number = 0;                ///< counted from 0
 };
 
 /// A status message without its dress. Absent: not known yet, or not any more.
@@ -40,6 +42,7 @@ struct Status {
 /// What ended a run, for programs.
 enum class Cause {
     completed,
+    completed_elsewhere,  ///< the migration that was taken over went to another host than the one asked for
     aborted_by_policy,
     aborted_by_signal,
     aborted_by_other,
@@ -68,6 +71,7 @@ struct Outcome {
     Bytes total;
     Bytes transferred;
     std::vector<ActionRecord> actions;
+    std::size_t actions_omitted = 0;  ///< from the middle of a list that grew too long
 };
 
 }  // namespace vmmi

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/describe.h"
+#include "core/redact.h"
 
 namespace vmmi::engine {
 namespace {
@@ -14,21 +15,12 @@ using Level = order::Note::Level;
 
 /// Until QEMU sends memory, and after the call came back, the next change is a fraction of a second away.
 constexpr Milliseconds short_interval{200};
-/// libvirt clears a failed job within about two seconds of its end, and tells completed statistics right after it.
-constexpr Milliseconds patience_for_verdict{10'000};
-constexpr Milliseconds patience_for_statistics{2'000};
 constexpr Milliseconds patience_for_abort{3'000};
-constexpr Milliseconds patience_for_destination{3'000};
+constexpr std::ptrdiff_t most_actions = 1000;
+/// How far the begin of a job, as libvirt tells its age, may be from what a record says of it.
+constexpr Milliseconds same_begin{2'000};
 
-Milliseconds between(TimePoint from, TimePoint to) {
-    return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(to - from));
-}
-
-std::string describe(const NativeError& error) {
-    return fmt::format("{} (libvirt error {}, domain {})", error.message, error.code, error.domain);
-}
-
-std::string describe(const JobStats& stats) {
+std::string sample_line(const JobStats& stats) {
     return fmt::format("sample: pass {}, {} of {} bytes left, {} sent, {} B/s, dirtied at {} B/s", stats.iteration,
                        stats.memory_remaining.count, stats.memory_total.count, stats.memory_transferred.count,
                        stats.bandwidth.count, stats.dirty_rate.count);
@@ -54,7 +46,7 @@ Orders Session::handle(const Event& event, TimePoint now) {
 void Session::on(const event::Connected& event) {
     guest_ = event.guest;
     original_downtime_limit_ = downtime_limit_ = event.downtime_limit;
-    if (event.job.migrating()) return take_over(event.job, event.state);
+    if (event.job.migrating()) return take_over(event.job, event.state, event.record);
     if (event.job.type == JobStats::Type::active) {
         return finish_failed(
             Cause::not_started, ErrorCode::operation_failed, "another job is running",
@@ -76,12 +68,30 @@ void Session::on(const event::Connected& event) {
     set_phase(Phase::starting);
     started_ = now_;
     deadline_ = now_ + short_interval;
+    // Before anything is changed: if this run is killed, the next one knows what to put back.
+    remember({.plugin = options_.policy_name,
+              .uuid = guest_.uuid,
+              .started = now_,
+              .destination_uri = options_.destination_uri,
+              .migration_uri = options_.migration_uri,
+              .request = request,
+              .original_downtime_limit = original_downtime_limit_});
     orders_.push_back(order::Start{request});
 }
 
+void Session::remember(MigrationRecord record) {
+    record_ = std::move(record);
+    orders_.push_back(order::Remember{*record_});
+}
+
 /// Somebody else's migration, or one whose call we lost, goes on under this policy. Nobody tells its end: it is seen.
-void Session::take_over(const JobStats& job, GuestState state) {
+void Session::take_over(const JobStats& job, GuestState state, const std::optional<MigrationRecord>& left) {
     note(Level::info, fmt::format("a migration of {} is in progress: taking it over", guest_.name));
+    // What this run left is about a migration that never began, if another one had begun before.
+    const bool lost_the_race =
+        evidence_.call && evidence_.call->error && evidence_.call->error->code == native::operation_invalid;
+    if (lost_the_race) orders_.push_back(order::Forget{});
+    const bool ours = record_ && !lost_the_race;
     stage_ = Stage::migrating;
     ended_.reset();
     const bool abort_requested = evidence_.abort_requested;
@@ -89,6 +99,7 @@ void Session::take_over(const JobStats& job, GuestState state) {
     evidence_.taken_over = true;
     evidence_.abort_requested = abort_requested;
     started_ = now_ - job.elapsed;
+    if (!ours) recall(left);
     if (phase_ == Phase::connecting) set_phase(Phase::starting);
     follow(state, job);
     if (phase_ == Phase::precopy && stats_.memory_total.count > 0) iteration_seen_ = stats_.iteration;
@@ -97,6 +108,26 @@ void Session::take_over(const JobStats& job, GuestState state) {
     }
     deadline_ = now_ + short_interval;
     if (evidence_.abort_requested) order_abort();
+}
+
+/// What another run left counts as far as it agrees with libvirt. Without it, libvirt's word is all there is.
+void Session::recall(const std::optional<MigrationRecord>& left) {
+    if (left && left->uuid == guest_.uuid &&
+        std::max(left->started, *started_) - std::min(left->started, *started_) <= same_begin) {
+        note(Level::info, fmt::format("it was left by plugin {}, with destination {}", left->plugin,
+                                      redact_uri(left->destination_uri.value_or("unknown"))));
+        if (left->original_downtime_limit) {
+            original_downtime_limit_ = left->original_downtime_limit;
+            limit_touched_ = true;
+        }
+        destination_uri_ = left->destination_uri.value_or(options_.destination_uri);
+        return remember(*left);
+    }
+    if (left) note(Level::info, fmt::format("what plugin {} left is about another migration", left->plugin));
+    remember({.plugin = options_.policy_name,
+              .uuid = guest_.uuid,
+              .started = *started_,
+              .original_downtime_limit = original_downtime_limit_});
 }
 
 void Session::on(const event::ConnectFailed& event) {
@@ -156,10 +187,16 @@ void Session::follow(GuestState state, const JobStats& stats) {
             if (!stats.migrating() || phase_ != Phase::starting) break;
             set_phase(Phase::precopy);
             // The way to the destination is opened while there is time.
-            orders_.push_back(order::InspectDestination{guest_.uuid});
+            look_at_the_destination();
     }
     if (!stats.migrating()) return;
-    note(Level::trace, describe(stats));
+    note(Level::trace, sample_line(stats));
+    // The migrate call takes its time to become a job, and it is the job's begin that libvirt tells.
+    if (!sampled_ && record_ && !evidence_.taken_over) {
+        MigrationRecord record = *record_;
+        record.started = now_ - stats.elapsed;
+        remember(std::move(record));
+    }
     stats_ = stats;
     sampled_ = now_;
     progress_.update(stats_);
@@ -204,18 +241,25 @@ void Session::look() {
     // Where statistics or an earlier look hang in the daemon, this one goes another way.
     orders_.push_back(order::Inspect{.aside = sampling_ || inspecting_});
     inspecting_ = true;
-    orders_.push_back(order::InspectDestination{guest_.uuid});
+    look_at_the_destination();
+}
+
+void Session::look_at_the_destination() {
+    orders_.push_back(order::InspectDestination{guest_.uuid, destination_uri_});
+    if (destination_uri_ != options_.destination_uri)
+        orders_.push_back(order::InspectDestination{guest_.uuid, options_.destination_uri});
 }
 
 void Session::on(const event::ActionAnswered& event) {
-    if (event.index >= actions_.size()) return;
-    ActionRecord& record = actions_[event.index];
+    const auto found = std::ranges::find(actions_, event.index, &ActionRecord::number);
+    if (found == actions_.end()) return;
+    ActionRecord& record = *found;
     if (!event.error) {
         if (const auto* set = std::get_if<SetDowntimeLimit>(&record.action.what)) downtime_limit_ = set->limit;
         return;
     }
     record.refused = describe(*event.error);
-    note(Level::warning, fmt::format("libvirt refused {}: {}", vmmi::describe(record.action), *record.refused));
+    note(Level::warning, fmt::format("libvirt refused {}: {}", describe(record.action), *record.refused));
 }
 
 void Session::on(const event::AbortAnswered& event) {
@@ -236,15 +280,15 @@ void Session::on(const event::Inspected& event) {
     evidence_.source = event;
     if (event.completed) evidence_.completed = event.completed;
     // The call failed, but a migration runs: another one that won the race, or ours, which outlived its call.
-    if (event.job.migrating()) return take_over(event.job, event.state);
-    if (event.state == GuestState::absent && !evidence_.destination)
-        orders_.push_back(order::InspectDestination{guest_.uuid});
+    if (event.job.migrating()) return take_over(event.job, event.state, event.record);
+    if (event.state == GuestState::absent && !evidence_.destination) look_at_the_destination();
     conclude();
 }
 
 void Session::on(const event::DestinationInspected& event) {
     if (stage_ != Stage::ending) return;  // the connection is open now: that was the purpose
-    evidence_.destination = event.state;
+    if (event.uri == options_.destination_uri) evidence_.asked = event.state;
+    if (event.uri == destination_uri_) evidence_.destination = event.state;
     conclude();
 }
 
@@ -336,9 +380,14 @@ Sample Session::sample() const {
 }
 
 void Session::carry_out(Action action) {
-    note(Level::info, fmt::format("{}: {}", vmmi::describe(action), action.reason));
-    const std::size_t index = actions_.size();
-    actions_.push_back({elapsed(), action, std::nullopt});
+    note(Level::info, fmt::format("{}: {}", describe(action), action.reason));
+    const std::size_t index = actions_.empty() ? 0 : actions_.back().number + 1;
+    // A policy that acts in every pass of an endless migration: how it began and what came last says most.
+    if (std::ssize(actions_) == most_actions) {
+        actions_.erase(actions_.begin() + most_actions / 2);
+        ++actions_omitted_;
+    }
+    actions_.push_back({.at = elapsed(), .action = action, .number = index});
     if (std::holds_alternative<Wait>(action.what)) return;
     if (std::holds_alternative<AbortMigration>(action.what))
         return request_abort(Cause::aborted_by_policy, action.reason);
@@ -364,142 +413,7 @@ void Session::order_abort() {
     orders_.push_back(order::Abort{});
 }
 
-/// Whether the destination has what the verdict says, or cannot be seen. After an abort, QEMU takes its time to go.
-bool Session::settled(Verdict verdict) const {
-    if (!evidence_.destination) return false;
-    const GuestState there = *evidence_.destination;
-    if (there == GuestState::unknown) return true;
-    const bool alive = there == GuestState::running || there == GuestState::paused;
-    const bool nothing = there == GuestState::absent || there == GuestState::shut_off;
-    return verdict == Verdict::completed ? alive : nothing;
-}
-
-void Session::conclude() {
-    if (stage_ != Stage::ending) return;
-    const Milliseconds waited = between(*ended_, now_);
-    const Verdict verdict = decide(evidence_);
-    if (verdict == Verdict::undecided) return wait_for_a_verdict(waited);
-    if (!settled(verdict) && waited < patience_for_destination) return;
-    switch (verdict) {
-        case Verdict::completed:
-            // The real downtime comes with the completed statistics; a success is not held up for it for long.
-            if (!evidence_.completed && waited < patience_for_statistics) return;
-            return finish(Cause::completed);
-        case Verdict::aborted:
-            return finish_failed(evidence_.abort_requested ? abort_cause_ : Cause::aborted_by_other,
-                                 ErrorCode::migration_aborted, "migration aborted",
-                                 fmt::format("{}; {}", evidence_.abort_requested ? abort_reason_ : what_the_call_said(),
-                                             where_the_guest_is()));
-        case Verdict::failed:
-            return finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
-                                 fmt::format("{}; {}", what_the_call_said(), where_the_guest_is()));
-        default:
-            return finish_failed(why_it_stopped(), ErrorCode::vm_disappeared, "vm disappeared",
-                                 fmt::format("guest {} {} at the source while it was being migrated; {}", guest_.name,
-                                             how_it_stopped(), what_the_call_said()));
-    }
-}
-
-void Session::wait_for_a_verdict(Milliseconds waited) {
-    const bool stranded = evidence_.source && evidence_.source->state == GuestState::paused_for_migration &&
-                          !evidence_.source->job_active && evidence_.destination == GuestState::absent;
-    if (stranded && !std::exchange(resumed_, true)) {
-        note(Level::warning, "the migration left the guest paused at the source: resuming it");
-        orders_.push_back(order::Resume{});
-    }
-    if (waited < patience_for_verdict) return;
-    if (evidence_.call && !evidence_.call->error) return finish(Cause::completed);
-    finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
-                  what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
-}
-
-Cause Session::why_it_stopped() const {
-    using Kind = event::Lifecycle::Kind;
-    if (evidence_.stopped == Kind::powered_off) return Cause::guest_powered_off;
-    if (evidence_.stopped == Kind::destroyed) return Cause::guest_destroyed;
-    if (evidence_.stopped == Kind::crashed) return Cause::guest_crashed;
-    return Cause::guest_gone;
-}
-
-std::string Session::where_the_guest_is() const {
-    std::string text = fmt::format("guest {} is {} at the source", guest_.name, to_string(evidence_.source->state));
-    const GuestState there = evidence_.destination.value_or(GuestState::unknown);
-    if (there != GuestState::absent && there != GuestState::unknown)
-        text += fmt::format(", and {} at the destination: look there", to_string(there));
-    return text;
-}
-
-std::vector<std::string> Session::observations() const {
-    std::vector<std::string> seen;
-    if (evidence_.call) seen.push_back(what_the_call_said());
-    if (evidence_.taken_over) seen.emplace_back("started by somebody else");
-    if (evidence_.abort_requested) seen.push_back("abort: " + abort_reason_);
-    if (evidence_.completed) seen.emplace_back("completed statistics");
-    if (evidence_.stopped == event::Lifecycle::Kind::migrated)
-        seen.emplace_back("event: stopped at the source, migrated");
-    else if (evidence_.stopped)
-        seen.push_back(fmt::format("event: the guest {} at the source", how_it_stopped()));
-    if (evidence_.source) {
-        seen.push_back(fmt::format("source: {}{}", to_string(evidence_.source->state),
-                                   evidence_.source->job_active ? ", a job is active" : ""));
-    }
-    if (evidence_.destination) seen.push_back(fmt::format("destination: {}", to_string(*evidence_.destination)));
-    return seen;
-}
-
-void Session::finish(Cause cause, std::optional<Error> error) {
-    const bool stays = stage_ == Stage::ending && error;
-    if (stays && original_downtime_limit_ && limit_touched_)
-        orders_.push_back(order::Restore{*original_downtime_limit_});
-    if (!error) progress_.complete();
-
-    const JobStats& last = evidence_.completed ? *evidence_.completed : stats_;
-    Outcome outcome;
-    outcome.error = std::move(error);
-    outcome.policy = options_.policy_name;
-    outcome.cause = cause;
-    if (evidence_.source)
-        outcome.source = evidence_.source->state;
-    else if (evidence_.stopped && !guest_.persistent)
-        outcome.source = GuestState::absent;
-    else if (evidence_.stopped == event::Lifecycle::Kind::migrated)
-        outcome.source = GuestState::shut_off_migrated;
-    else if (evidence_.stopped)
-        outcome.source = GuestState::shut_off;
-    outcome.destination = evidence_.destination.value_or(GuestState::unknown);
-    outcome.evidence = observations();
-    outcome.total_time = elapsed();
-    if (evidence_.completed) outcome.downtime = evidence_.completed->downtime;
-    outcome.setup_time = last.setup_time;
-    outcome.iterations = std::max(last.iteration, stats_.iteration);
-    outcome.total = last.memory_total;
-    outcome.transferred = last.data_transferred;
-    outcome.actions = actions_;
-    outcome_ = std::move(outcome);
-    stage_ = Stage::finished;
-    phase_ = Phase::ended;
-    deadline_.reset();
-}
-
-void Session::finish_failed(Cause cause, ErrorCode code, std::string message, std::string details) {
-    finish(cause, Error{code, std::move(message), std::move(details)});
-}
-
-std::string Session::what_the_call_said() const {
-    if (!evidence_.call) return "the migration was started by somebody else, and libvirt gives no reason for its end";
-    if (!evidence_.call->error) return "the migrate call reported success";
-    return "libvirt said: " + describe(*evidence_.call->error);
-}
-
 /// Post-copy has no way back: what tells of an earlier phase after it began is late.
-const char* Session::how_it_stopped() const {
-    using Kind = event::Lifecycle::Kind;
-    if (evidence_.stopped == Kind::powered_off) return "powered off";
-    if (evidence_.stopped == Kind::destroyed) return "was destroyed";
-    if (evidence_.stopped == Kind::crashed) return "crashed";
-    return "stopped";
-}
-
 void Session::set_phase(Phase phase) {
     if (phase == phase_ || (phase_ >= Phase::postcopy && phase < Phase::postcopy)) return;
     note(Level::info, fmt::format("phase {}", to_string(phase)));

@@ -26,6 +26,9 @@ class Session {
   public:
     struct Options {
         std::string policy_name;
+        /// As the caller gave them.
+        std::string destination_uri{};
+        std::string migration_uri{};
         /// Between two looks at a running migration. Iterations are announced by libvirt, so this serves budgets,
         /// status messages and takes the place of events that got lost.
         Milliseconds sample_interval{1000};
@@ -34,7 +37,8 @@ class Session {
     };
 
     /// The policy outlives the session.
-    Session(Policy& policy, Options options) : policy_(policy), options_(std::move(options)) {}
+    Session(Policy& policy, Options options)
+        : policy_(policy), options_(std::move(options)), destination_uri_(options_.destination_uri) {}
 
     Orders begin(TimePoint now);
     Orders handle(const Event& event, TimePoint now);
@@ -65,10 +69,13 @@ class Session {
     void on(const event::AbortRequested& event);
     void on(const event::Tick& event);
 
-    void take_over(const JobStats& job, GuestState state);
+    void take_over(const JobStats& job, GuestState state, const std::optional<MigrationRecord>& left);
+    void recall(const std::optional<MigrationRecord>& left);
+    void remember(MigrationRecord record);
     void follow(GuestState state, const JobStats& stats);
     void look_for_the_end();
     void look();
+    void look_at_the_destination();
     void take_sample();
     Sample sample() const;
     void ask_policy();
@@ -78,6 +85,7 @@ class Session {
     void conclude();
     void wait_for_a_verdict(Milliseconds waited);
     bool settled(Verdict verdict) const;
+    bool arrived_as_asked() const;
     void finish(Cause cause, std::optional<Error> error = std::nullopt);
     void finish_failed(Cause cause, ErrorCode code, std::string message, std::string details);
     std::vector<std::string> observations() const;
@@ -98,6 +106,8 @@ class Session {
     std::optional<TimePoint> deadline_;
 
     Guest guest_;
+    std::string destination_uri_;            ///< of the migration under way
+    std::optional<MigrationRecord> record_;  ///< as left for others
     std::optional<TimePoint> started_;
     std::optional<Milliseconds> original_downtime_limit_;
     std::optional<Milliseconds> downtime_limit_;  ///< in force
@@ -120,6 +130,7 @@ class Session {
     std::optional<TimePoint> abort_again_;  ///< when to try once more
 
     std::vector<ActionRecord> actions_;
+    std::size_t actions_omitted_ = 0;
     std::optional<Outcome> outcome_;
 };
 

@@ -18,6 +18,7 @@ struct Evidence {
     std::optional<JobStats> completed;              ///< by event or read afterwards
     std::optional<event::Inspected> source;         ///< looked at after the call came back
     std::optional<GuestState> destination;          ///< the same, if the destination was asked
+    std::optional<GuestState> asked;                ///< the same, of the destination that the caller named
 };
 
 enum class Verdict { undecided, completed, aborted, failed, vm_disappeared };

@@ -31,6 +31,8 @@ class Channel {
     bool is_alive() const { return connection_ && virConnectIsAlive(connection_.get()) == 1; }
     Result<virConnectPtr> connection();
     NativeResult<virDomainPtr> guest(const std::string& uuid);
+    /// Makes a guest of this channel's connection the one that `guest` gives.
+    void keep(Domain guest) { guest_ = std::move(guest); }
     void forget_guest() { guest_.reset(); }
 
   private:

@@ -6,9 +6,9 @@
 namespace vmmi::hypervisor {
 
 void DestinationHost::execute(const order::InspectDestination& order) {
-    channel_.submit([this, uuid = order.uuid] {
-        const NativeResult<virDomainPtr> domain = channel_.guest(uuid);
-        event::DestinationInspected inspected;
+    channel_.submit([this, order] {
+        const NativeResult<virDomainPtr> domain = channel_.guest(order.uuid);
+        event::DestinationInspected inspected{.uri = order.uri};
         if (domain)
             inspected.state = state_of(*domain);
         else if (domain.error().code == VIR_ERR_NO_DOMAIN)

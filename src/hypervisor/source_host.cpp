@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "core/describe.h"
 #include "core/overloaded.h"
 #include "core/redact.h"
 #include "hypervisor/convert.h"
@@ -72,7 +73,10 @@ SourceHost::SourceHost(Target target, Post post)
 void SourceHost::execute(const Order& order) {
     std::visit(Overloaded{
                    [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
-                   [this](const order::Start& o) { calling_.submit([this, o] { start(o.request); }); },
+                   [this](const order::Start& o) {
+                       calling_.submit([this, o] { start(o.request); });
+                       looking_.submit([this] { watch(); });
+                   },
                    [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
                    [this](const order::Inspect& o) {
                        Channel& channel = o.aside ? steering_ : looking_;
@@ -88,7 +92,7 @@ void SourceHost::execute(const Order& order) {
 }
 
 bool SourceHost::close(std::chrono::milliseconds patience) {
-    calling_.submit([this] { unsubscribe(); });
+    looking_.submit([this] { unsubscribe(); });
     for (Channel* channel : {&calling_, &looking_, &steering_}) channel->disconnect();
     return steering_.idle_within(patience) && looking_.idle_within(patience) && calling_.idle_within(patience);
 }
@@ -107,24 +111,37 @@ void SourceHost::connect() {
     if (!domain) {
         const NativeError error = last_error();
         if (!calling_.is_alive()) return post_(lost());
-        return post_(event::ConnectFailed{
-            {ErrorCode::vm_unknown, "vm unknown",
-             fmt::format("no guest with UUID or name {} at {}: {} (libvirt error {}, domain {})", target_.vm,
-                         redact_uri(target_.source.uri), error.message, error.code, error.domain)}});
+        return post_(event::ConnectFailed{{ErrorCode::vm_unknown, "vm unknown",
+                                           fmt::format("no guest with UUID or name {} at {}: {}", quote(target_.vm),
+                                                       redact_uri(target_.source.uri), vmmi::describe(error))}});
     }
     uuid_ = uuid_of(domain.get());
-    subscribe(*connection);
     event::Connected connected = describe(domain.get());
     if (!calling_.is_alive()) return post_(lost());
+    // Nobody orders the start of what runs already.
+    if (connected.job.migrating()) looking_.submit([this] { watch(); });
+    calling_.keep(std::move(domain));
     post_(std::move(connected));
+}
+
+void SourceHost::watch() {
+    steering_.submit([this] { static_cast<void>(steering_.guest(uuid_)); });
+    const Result<virConnectPtr> connection = looking_.connection();
+    // The next sample tells what is wrong.
+    if (connection) subscribe(*connection);
 }
 
 event::Connected SourceHost::describe(virDomainPtr domain) const {
     event::Connected connected;
-    connected.state = state_of(domain);
-    connected.job = stats_of(domain, 0).value_or(JobStats{});
     virDomainInfo info{};
-    if (virDomainGetInfo(domain, &info) == 0) connected.guest.memory = {std::uint64_t{info.memory} << 10};
+    if (virDomainGetInfo(domain, &info) == 0) {
+        connected.guest.memory = {std::uint64_t{info.memory} << 10};
+        constexpr int any_reason = 0;
+        connected.state = guest_state(info.state, any_reason);
+    }
+    connected.job = stats_of(domain, 0).value_or(JobStats{});
+    // The reason says more, of a guest that is being migrated.
+    if (connected.job.migrating()) connected.state = state_of(domain);
     connected.guest.name = virDomainGetName(domain);
     connected.guest.uuid = uuid_;
     connected.guest.paused = connected.state == GuestState::paused;
@@ -154,8 +171,8 @@ void SourceHost::subscribe(virConnectPtr connection) {
 }
 
 void SourceHost::unsubscribe() {
-    if (subscriptions_.empty() || !calling_.is_alive()) return;
-    const Result<virConnectPtr> connection = calling_.connection();
+    if (subscriptions_.empty() || !looking_.is_alive()) return;
+    const Result<virConnectPtr> connection = looking_.connection();
     if (!connection) return;
     // Every subscription holds a reference that would keep the connection open.
     for (const int handle : subscriptions_) virConnectDomainEventDeregisterAny(*connection, handle);
@@ -195,6 +212,7 @@ void SourceHost::inspect(Channel& channel) {
     channel.forget_guest();  // a handle may be older than the domain's end
     const NativeResult<virDomainPtr> domain = channel.guest(uuid_);
     event::Inspected inspected;
+    inspected.uuid = uuid_;
     if (!domain) {
         if (domain.error().code != VIR_ERR_NO_DOMAIN) return post_(event::ConnectionLost{domain.error().message});
         inspected.state = GuestState::absent;

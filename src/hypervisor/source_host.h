@@ -18,6 +18,9 @@ namespace vmmi::hypervisor {
 /// `execute` returns at once. Calls that may block run on three channels: the migrate call, which lasts as long as the
 /// migration; looking, which blocks while the guest is paused for the last pass; and steering, so that an abort waits
 /// for neither of them. Events come to `post` from any of these threads.
+///
+/// Before the start, only what the start needs is asked of the daemon. Looking and steering get their connections when
+/// the migration is on its way, steering before it is needed: a daemon in trouble lets nobody in.
 class SourceHost {
   public:
     struct Target {
@@ -42,6 +45,7 @@ class SourceHost {
   private:
     void connect();
     event::Connected describe(virDomainPtr domain) const;
+    void watch();
     void subscribe(virConnectPtr connection);
     void unsubscribe();
     void start(const MigrationRequest& request);
@@ -58,6 +62,7 @@ class SourceHost {
 
     // Set by `connect`, before any other order is given.
     std::string uuid_;
+    // Of the looking channel.
     std::vector<int> subscriptions_;
 
     // Last, so that the threads end before what they use goes away.

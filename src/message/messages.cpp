@@ -57,6 +57,8 @@ const char* word(Cause cause) {
     switch (cause) {
         case Cause::completed:
             return "completed";
+        case Cause::completed_elsewhere:
+            return "completed-elsewhere";
         case Cause::aborted_by_policy:
             return "aborted-by-policy";
         case Cause::aborted_by_signal:
@@ -235,6 +237,7 @@ std::string completion_message(const Outcome& outcome, std::uint64_t timestamp) 
     List actions;
     for (const ActionRecord& record : outcome.actions) actions.push_back(action_record(record));
     result.set("actions", std::move(actions));
+    result.set("actionsOmitted", std::uint64_t{outcome.actions_omitted});
 
     const char* word = outcome.error ? "error" : "success";
     Object body;

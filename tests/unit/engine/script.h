@@ -94,10 +94,12 @@ class Script {
 
     void tell(const Event& event) {
         keep(session.handle(event, now));
-        if (!destination || count_last<order::InspectDestination>() == 0) return;
-        const Orders more = session.handle(event::DestinationInspected{*destination}, now);
-        last.insert(last.end(), more.begin(), more.end());
-        all.insert(all.end(), more.begin(), more.end());
+        if (!destination) return;
+        for (const auto& look : only<order::InspectDestination>(last)) {
+            const Orders more = session.handle(event::DestinationInspected{*destination, look.uri}, now);
+            last.insert(last.end(), more.begin(), more.end());
+            all.insert(all.end(), more.begin(), more.end());
+        }
     }
     void pass(Milliseconds time) { now += time; }
     /// Moves the clock to the deadline and tells it.

@@ -671,5 +671,27 @@ TEST(Session, PutsNothingBackWhileTheMigrationGoesOn) {
     EXPECT_EQ(script.count_all<order::Restore>(), 0U);
 }
 
+TEST(Session, KeepsABoundedListOfActionsAndCountsTheOthers) {
+    Script script;
+    script.run();
+    script.policy.answer = [](const Sample& sample) {
+        return std::vector<Action>{{SetDowntimeLimit{Milliseconds(sample.iteration)}, "again"}};
+    };
+    constexpr int passes = 2500;
+    for (int i = 2; i < passes + 2; ++i) {
+        script.tick();
+        script.tell(sampled(running_job(i)));
+        script.tell(event::ActionAnswered{script.only<order::Apply>(script.last).back().index, native_error()});
+    }
+    script.fail_with(GuestState::running);
+    ASSERT_TRUE(script.ended());
+    const Outcome& outcome = *script.session.outcome();
+    EXPECT_EQ(outcome.actions.size(), 1000U);
+    EXPECT_EQ(outcome.actions.size() + outcome.actions_omitted, passes);
+    EXPECT_EQ(std::get<SetDowntimeLimit>(outcome.actions.front().action.what).limit, 2_ms);
+    EXPECT_EQ(std::get<SetDowntimeLimit>(outcome.actions.back().action.what).limit, Milliseconds(passes + 1));
+    for (const ActionRecord& record : outcome.actions) EXPECT_TRUE(record.refused);
+}
+
 }  // namespace
 }  // namespace vmmi::engine::test

@@ -120,5 +120,147 @@ TEST(Takeover, FollowsARaceThatWasLostAtTheStart) {
     EXPECT_TRUE(script.succeeded());
 }
 
+/// What a run left about a migration to "there", begun that long before now.
+MigrationRecord left(const Script& script, Milliseconds ago) {
+    return {.plugin = "other",
+            .uuid = connected().guest.uuid,
+            .started = script.now - ago,
+            .destination_uri = "qemu://there/system",
+            .migration_uri = "tcp://there",
+            .request = MigrationRequest{},
+            .original_downtime_limit = 777_ms};
+}
+
+Script told_to_go(const std::string& destination) {
+    return Script({.policy_name = "played", .destination_uri = destination, .sample_interval = 1000_ms});
+}
+
+template <typename T>
+T last_of(const Orders& orders) {
+    return Script::only<T>(orders).back();
+}
+
+TEST(Takeover, LeavesARecordBeforeAnythingIsChangedAndTakesItAwayAtTheEnd) {  // FAIL-14
+    Script script = told_to_go("qemu://there/system");
+    script.policy.request.downtime_limit = 120_ms;
+    script.tell(connected());
+    ASSERT_EQ(script.count_last<order::Remember>(), 1U);
+    EXPECT_TRUE(std::holds_alternative<order::Start>(script.last.back()));
+    MigrationRecord record = last_of<order::Remember>(script.last).record;
+    EXPECT_EQ(record.plugin, "played");
+    EXPECT_EQ(record.destination_uri, "qemu://there/system");
+    EXPECT_EQ(record.original_downtime_limit, 300_ms);
+    EXPECT_EQ(record.request->downtime_limit, 120_ms);
+
+    script.pass(5000_ms);
+    script.tell(sampled(running_job(1)));
+    record = last_of<order::Remember>(script.last).record;
+    EXPECT_EQ(record.started, script.now - 1000_ms) << "the job's begin, as libvirt tells it";
+    script.tell(sampled(running_job(2)));
+    EXPECT_EQ(script.count_last<order::Remember>(), 0U);
+
+    script.succeed();
+    ASSERT_TRUE(script.ended());
+    EXPECT_EQ(script.count_all<order::Forget>(), 1U);
+}
+
+TEST(Takeover, LeavesTheRecordWhereTheMigrationGoesOn) {  // FAIL-14
+    const std::vector<Event> ends{event::DetachRequested{}, event::ConnectionLost{"gone"}};
+    for (const Event& end : ends) {
+        Script script;
+        script.run();
+        script.tell(end);
+        ASSERT_TRUE(script.ended());
+        EXPECT_EQ(script.count_all<order::Forget>(), 0U);
+    }
+}
+
+TEST(Takeover, PutsBackWhatTheFirstPluginFound) {  // FAIL-13 FAIL-15
+    Script script = told_to_go("qemu://there/system");
+    event::Connected event = connected_to_a_migration();
+    event.record = left(script, 3100_ms);  // the job is 3 s old
+    script.tell(event);
+    EXPECT_EQ(last_of<order::Remember>(script.last).record.original_downtime_limit, 777_ms);
+    script.tell(event::AbortRequested{});
+    script.tell(event::AbortAnswered{});
+    script.tell(no_job());
+    script.tell(inspected(GuestState::running));
+    ASSERT_TRUE(script.ended());
+    ASSERT_EQ(script.count_all<order::Restore>(), 1U);
+    EXPECT_EQ(last_of<order::Restore>(script.all).downtime_limit, 777_ms);
+}
+
+TEST(Takeover, DoesNotTrustARecordThatLibvirtContradicts) {  // FAIL-15
+    const auto wrong = [](const std::function<void(MigrationRecord&)>& make_wrong) {
+        Script script = told_to_go("qemu://elsewhere/system");
+        event::Connected event = connected_to_a_migration();
+        event.record = left(script, 3000_ms);
+        make_wrong(*event.record);
+        script.tell(event);
+        const MigrationRecord now = last_of<order::Remember>(script.last).record;
+        EXPECT_EQ(now.original_downtime_limit, 300_ms) << "libvirt's word";
+        EXPECT_FALSE(now.destination_uri) << "nobody knows";
+        script.tell(event::JobCompleted{completed_job()});
+        EXPECT_TRUE(script.succeeded());
+    };
+    wrong([](MigrationRecord& record) { record.started -= 60'000_ms; });
+    wrong([](MigrationRecord& record) { record.started += 2'100_ms; });
+    wrong([](MigrationRecord& record) { record.uuid = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"; });
+}
+
+TEST(Takeover, ASuccessIsAtTheDestinationThatTheCallerNamed) {  // COMP-3
+    struct Case {
+        GuestState there;
+        GuestState asked;
+        ErrorCode code;
+    };
+    for (const Case& one : {Case{GuestState::running, GuestState::absent, ErrorCode::operation_failed},
+                            Case{GuestState::running, GuestState::unknown, ErrorCode::operation_failed},
+                            // One host under two names.
+                            Case{GuestState::running, GuestState::running, ErrorCode::none}}) {
+        Script script = told_to_go("qemu://elsewhere/system");
+        script.destination.reset();
+        event::Connected event = connected_to_a_migration();
+        event.record = left(script, 3000_ms);
+        script.tell(event);
+        script.tell(event::JobCompleted{completed_job()});
+        EXPECT_EQ(script.count_last<order::InspectDestination>(), 2U);
+        script.tell(event::DestinationInspected{one.there, "qemu://there/system"});
+        EXPECT_FALSE(script.ended());
+        script.tell(event::DestinationInspected{one.asked, "qemu://elsewhere/system"});
+        ASSERT_TRUE(script.ended());
+        EXPECT_EQ(script.code(), one.code);
+        if (one.code == ErrorCode::none) continue;
+        EXPECT_EQ(script.session.outcome()->cause, Cause::completed_elsewhere);
+        EXPECT_NE(script.details().find("qemu://there/system"), std::string::npos);
+        EXPECT_EQ(script.session.outcome()->destination, GuestState::running);
+    }
+}
+
+TEST(Takeover, ALostRaceLeavesNoRecordOfTheLoser) {  // FAIL-14 FAIL-15
+    Script script = told_to_go("qemu://elsewhere/system");
+    script.tell(connected());
+    script.tell(event::MigrateReturned{native_error(native::operation_invalid)});
+    event::Inspected found = inspected(GuestState::running, true);
+    found.job = running_job();
+    found.record = left(script, 1000_ms);
+    script.tell(found);
+    EXPECT_EQ(script.count_last<order::Forget>(), 1U);
+    EXPECT_EQ(last_of<order::Remember>(script.last).record.destination_uri, "qemu://there/system");
+}
+
+TEST(Takeover, AMigrationThatOutlivedItsCallKeepsItsRecord) {  // FAIL-15
+    Script script = told_to_go("qemu://there/system");
+    script.run();
+    script.tell(event::MigrateReturned{native_error()});
+    event::Inspected found = inspected(GuestState::running, true);
+    found.job = running_job(2);
+    script.tell(found);
+    EXPECT_EQ(script.count_all<order::Forget>(), 0U);
+    script.fail_with(GuestState::running);
+    ASSERT_TRUE(script.ended());
+    EXPECT_EQ(script.count_all<order::Forget>(), 1U);
+}
+
 }  // namespace
 }  // namespace vmmi::engine::test

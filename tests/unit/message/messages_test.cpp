@@ -87,6 +87,7 @@ Outcome outcome() {
         {Milliseconds(3), {Wait{}, "c"}, {}},
         {Milliseconds(4), {AbortMigration{}, "d"}, {}},
     };
+    outcome.actions_omitted = 5;
     return outcome;
 }
 
@@ -100,7 +101,7 @@ constexpr std::string_view numbers = R"(
         {"atMs": 2, "action": "postcopy", "reason": "b", "refused": "not enabled"},
         {"atMs": 3, "action": "wait", "reason": "c"},
         {"atMs": 4, "action": "abort", "reason": "d"}
-    ])";
+    ], "actionsOmitted": 5)";
 
 TEST(CompletionMessage, ReportsASuccess) {  // COMP-2 MSG-2
     expect_message(completion_message(outcome(), noon),
