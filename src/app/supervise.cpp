@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <array>
+#include <new>
 
 #include "app/progress_bar.h"
 #include "core/redact.h"
@@ -13,6 +14,7 @@
 #include "hypervisor/source_host.h"
 #include "message/messages.h"
 #include "system/inbox.h"
+#include "system/limits.h"
 
 namespace vmmi::app {
 namespace {
@@ -22,22 +24,37 @@ using Clock = std::chrono::steady_clock;
 constexpr Milliseconds redraw_interval{500};
 constexpr Milliseconds patience_at_the_end{500};
 
+/// For the plugin's own look at the destination, which nobody waits for: an ssh that asks for a password would do so on
+/// the terminal.
+std::string without_questions(const std::string& uri) {
+    const std::string_view scheme = std::string_view(uri).substr(0, uri.find(':'));
+    if (!scheme.ends_with("+ssh") || uri.find("no_tty=") != std::string::npos) return uri;
+    return uri + (uri.find('?') == std::string::npos ? "?" : "&") + "no_tty=1";
+}
+
 class Loop {
   public:
     explicit Loop(Supervision& with)
         : with_(with),
           session_(with.policy,
                    {with.policy_name, with.configuration.monitor_interval, with.configuration.connection_timeout}),
-          source_(
-              {{with.configuration.connection, with.configuration.credentials, with.configuration.connection_timeout},
-               with.line.vm,
-               with.line.destination_uri,
-               with.line.migration_uri},
-              post()) {
+          source_({{with.configuration.connection, with.configuration.credentials,
+                    with.configuration.connection_timeout, system::no_room_for_a_connection},
+                   with.line.vm,
+                   with.line.destination_uri,
+                   with.line.migration_uri},
+                  post()),
+          destination_({without_questions(with.line.destination_uri),
+                        {},
+                        with.configuration.connection_timeout,
+                        system::no_room_for_a_connection},
+                       post()) {
         if (with.line.progress) bar_.emplace();
     }
 
     Outcome run();
+    /// The outcome where this process cannot go on: an exception again, if nothing was started yet.
+    Outcome left_behind(const char* why);
 
   private:
     std::function<void(Event)> post() {
@@ -54,7 +71,7 @@ class Loop {
     engine::Session session_;
     system::Inbox inbox_;
     hypervisor::SourceHost source_;
-    std::optional<hypervisor::DestinationHost> destination_;  ///< asked only where the source's word is not enough
+    hypervisor::DestinationHost destination_;  ///< asked only where the source's word is not enough
     std::optional<ProgressBar> bar_;
 };
 
@@ -76,6 +93,17 @@ Outcome Loop::run() {
     }
     leave();
     return *session_.outcome();
+}
+
+Outcome Loop::left_behind(const char* why) {
+    if (session_.status(Clock::now()).phase == Phase::connecting) throw;
+    Outcome outcome;
+    outcome.policy = with_.policy_name;
+    outcome.cause = Cause::detached;
+    outcome.error =
+        Error{ErrorCode::detached, "detached",
+              fmt::format("{}; the migration of {} goes on in libvirt, without supervision", why, with_.line.vm)};
+    return outcome;
 }
 
 void Loop::wait() {
@@ -114,12 +142,7 @@ void Loop::carry_out(const engine::Orders& orders) {
         if (const auto* note = std::get_if<order::Note>(&order)) {
             with_.log.write(note->level, note->text);
         } else if (const auto* look = std::get_if<order::InspectDestination>(&order)) {
-            if (!destination_) {
-                destination_.emplace(
-                    hypervisor::Endpoint{with_.line.destination_uri, {}, with_.configuration.connection_timeout},
-                    post());
-            }
-            destination_->execute(*look);
+            destination_.execute(*look);
         } else {
             source_.execute(order);
         }
@@ -141,7 +164,7 @@ void Loop::leave() {
     if (detached) return;
     if (!source_.close(patience_at_the_end))
         with_.log.write(system::Log::Level::debug, "a call to the source's daemon is still under way");
-    if (destination_ && !destination_->close(patience_at_the_end))
+    if (!destination_.close(patience_at_the_end))
         with_.log.write(system::Log::Level::debug, "a call to the destination's daemon is still under way");
 }
 
@@ -150,7 +173,11 @@ void Loop::leave() {
 Outcome supervise(Supervision& with) {
     // Never destroyed: a thread that is left in a libvirt call may still post to it.
     auto* loop = new Loop(with);
-    return loop->run();
+    try {
+        return loop->run();
+    } catch (const std::bad_alloc&) {
+        return loop->left_behind("out of memory");
+    }
 }
 
 }  // namespace vmmi::app

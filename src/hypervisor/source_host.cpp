@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "core/describe.h"
 #include "core/overloaded.h"
 #include "core/redact.h"
 #include "hypervisor/convert.h"
@@ -72,7 +73,12 @@ SourceHost::SourceHost(Target target, Post post)
 void SourceHost::execute(const Order& order) {
     std::visit(Overloaded{
                    [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
-                   [this](const order::Start& o) { calling_.submit([this, o] { start(o.request); }); },
+                   [this](const order::Start& o) {
+                       calling_.submit([this, o] { start(o.request); });
+                       // Open before they are needed: later there may be no descriptors for them.
+                       for (Channel* channel : {&looking_, &steering_})
+                           channel->submit([channel] { static_cast<void>(channel->connection()); });
+                   },
                    [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
                    [this](const order::Inspect& o) {
                        Channel& channel = o.aside ? steering_ : looking_;
@@ -109,7 +115,7 @@ void SourceHost::connect() {
         if (!calling_.is_alive()) return post_(lost());
         return post_(event::ConnectFailed{
             {ErrorCode::vm_unknown, "vm unknown",
-             fmt::format("no guest with UUID or name {} at {}: {} (libvirt error {}, domain {})", target_.vm,
+             fmt::format("no guest with UUID or name {} at {}: {} (libvirt error {}, domain {})", quote(target_.vm),
                          redact_uri(target_.source.uri), error.message, error.code, error.domain)}});
     }
     uuid_ = uuid_of(domain.get());

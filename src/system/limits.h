@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+
+#include "vmmi/result.h"
+
+namespace vmmi::system {
+
+/// Raises the limit of this process to what is needed, as far as the caller permits. First of all, since the table may
+/// be full already.
+void raise_descriptor_limit();
+
+/// An error if that many cannot be had now. To be asked before anything is started: GLib, below libvirt, ends the
+/// process where it gets none. Fails with `operation_failed`.
+std::optional<Error> too_few_descriptors();
+/// The same for one connection, while a migration is running.
+std::optional<Error> no_room_for_a_connection();
+
+/// Memory that is set aside for the completion message, for the case that there is no more.
+class MemoryReserve {
+  public:
+    MemoryReserve();
+    void release() { block_.reset(); }
+
+  private:
+    std::unique_ptr<std::byte[]> block_;
+};
+
+}  // namespace vmmi::system
