@@ -119,7 +119,7 @@ class Running(Process):
     def __init__(self, argv, env, **streams):
         # Blocked from the start: none is lost, and none ends it before it is ready.
         block = lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
-        super().__init__(argv, env, bufsize=0, preexec_fn=block, **streams)
+        super().__init__(argv, env, **{"bufsize": 0, "preexec_fn": block, **streams})
         self.output = b""
 
     def line(self, timeout=PATIENCE):
