@@ -110,7 +110,7 @@ Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& 
 int run_plugin(const Plugin& plugin, int argc, char** argv) {
     // One heap for the few threads here: an arena each would cost more memory than everything kept in them.
     ::mallopt(M_ARENA_MAX, 1);
-    system::raise_descriptor_limit();
+    system::settle_limits();
     system::MemoryReserve reserve;
     system::Channels channels;
     Run run(plugin, channels);

@@ -42,10 +42,12 @@ std::optional<Error> Secret::read(const std::string& path) {
                         "owner alone may use (chmod 600), with the password on its first line",
                         quote(path), why)};
     };
+    // Before it is opened, which some devices take for a command, and again after it, in case that it changed.
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) return bad("not a regular file");
     // O_NONBLOCK: a FIFO must not hold up the start.
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return bad(std::generic_category().message(errno));
-    struct stat info {};
     const bool stated = ::fstat(fd, &info) == 0;
     const ssize_t length = stated && S_ISREG(info.st_mode) ? ::read(fd, bytes_.data(), bytes_.size() - 1) : -1;
     ::close(fd);

@@ -18,7 +18,7 @@ class Channels {
     Channels();
 
     /// For --help and the like: waits for the reader.
-    bool write_output(std::string_view text) { return write_all(output_.fd.get(), text, WhenFull::wait); }
+    bool write_output(std::string_view text) const { return write_all(output_.fd.get(), text, WhenFull::wait); }
     /// For status messages: dropped where nobody reads, since a full pipe must not hold up the migration.
     bool offer_output(std::string_view text);
     /// For the completion message, in one write. Nobody who does not read can keep the plugin from ending: it gives up

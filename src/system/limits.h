@@ -9,9 +9,9 @@
 
 namespace vmmi::system {
 
-/// Raises the limit of this process to what is needed, as far as the caller permits. First of all, since the table may
-/// be full already.
-void raise_descriptor_limit();
+/// Makes this process independent of its caller's limits, as far as the caller permits: descriptors, and the stacks of
+/// threads. First of all, since the table of descriptors may be full already.
+void settle_limits();
 
 /// An error if that many cannot be had now. To be asked before anything is started: GLib, below libvirt, ends the
 /// process where it gets none. Fails with `operation_failed`.

@@ -7,14 +7,11 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/sinks/systemd_sink.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <system_error>
 
 #include "core/describe.h"
 #include "system/fd.h"
+#include "system/file.h"
 
 namespace vmmi::system {
 namespace {
@@ -47,15 +44,13 @@ Result<Fd> open_file(const std::string& path) {
                         "new one in a folder that is there",
                         quote(path), why));
     };
-    // O_NONBLOCK: a FIFO must not hold up the start. Nobody but the owner and the group reads it: guests have names.
+    // Nobody but the owner and the group reads it, whatever the umask: guests have names.
     constexpr mode_t mode = 0640;
-    Fd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode));
-    if (!file) return bad(std::generic_category().message(errno));
-    struct stat info {};
+    auto [file, obstacle] = open_regular(path, O_WRONLY | O_APPEND | O_CREAT, mode);
+    if (!file) return bad(obstacle);
     // What has no end, such as /proc/PID/mem, cannot be appended to.
-    if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) || ::lseek(file.get(), 0, SEEK_END) < 0)
-        return bad("not a regular file");
-    return file;
+    if (::lseek(file.get(), 0, SEEK_END) < 0) return bad("not a regular file");
+    return std::move(file);
 }
 
 Sink_ make_sink(const Configuration& configuration, Fd file, const std::string& ident) {

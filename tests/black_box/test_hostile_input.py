@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -416,6 +417,37 @@ def test_a_log_file_that_is_no_file(attempt, traps, path):  # CFG-20
     attempt(*ARGUMENTS, "-", stdin=text, code=3, mentions=(f'configuration.logFilePath: "{path[:80]}', "regular file"))
 
 
+@pytest.mark.parametrize("place", ["CONFIG", "passwordFile", "logFilePath"])
+def test_a_fifo_is_not_even_opened(attempt, traps, place):  # CFG-4
+    """Who waits at its other end goes on waiting."""
+    flags = os.O_RDONLY if place == "logFilePath" else os.O_WRONLY
+    script = f"import os, sys; print(flush=True); os.open('fifo', {flags}); print('woken', flush=True)"
+    waiting = subprocess.Popen([sys.executable, "-c", script], cwd=traps, stdout=subprocess.PIPE)
+    try:
+        waiting.stdout.readline()
+        time.sleep(0.2)
+        body = {
+            "CONFIG": {},
+            "passwordFile": {"connectionCredentials": {"passwordFile": "fifo"}},
+            "logFilePath": {"logFilePath": "fifo"},
+        }[place]
+        config = "fifo" if place == "CONFIG" else "-"
+        text = configuration(**body).encode()
+        attempt(*ARGUMENTS, config, stdin=text, code=3, mentions="not a regular file")
+        assert select.select([waiting.stdout], [], [], 0.2)[0] == []
+    finally:
+        waiting.kill()
+        waiting.communicate()
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077], ids=oct)
+def test_a_log_is_not_for_everybody(attempt, room, umask):
+    text = configuration(logFilePath="log").encode()
+    wrapper = ["sh", "-c", f'umask {umask:o}; exec "$@"', "sh"]
+    attempt(*ARGUMENTS, "-", stdin=text, code=GOOD, wrapper=wrapper, touches=True)
+    assert (room / "log").stat().st_mode & 0o777 == 0o640 & ~umask
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601])
 def test_a_password_file_that_others_may_use(attempt, room, mode):  # CFG-17
     (room / "password").write_text("hunter2\n")
@@ -606,6 +638,14 @@ def test_no_memory(plugin, attempt):
         assert loaded or failure["message"] == "out of memory"
         loaded += 1
     attempt(*ARGUMENTS, "-", stdin=SIMPLE, wrapper=limited(f"-d {128 << 10}"), code=GOOD)
+
+
+@pytest.mark.parametrize("kibibytes", [64, 1 << 20])
+def test_stacks_of_any_size(plugin, attempt, kibibytes):
+    """What the caller allows the first thread is not what the others get."""
+    if sanitized(plugin):
+        pytest.skip("sanitizers need more")
+    attempt(*ARGUMENTS, "-", stdin=SIMPLE, wrapper=limited(f"-s {kibibytes}"), code=GOOD)
 
 
 def test_no_thread(attempt):
