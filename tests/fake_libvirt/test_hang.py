@@ -27,8 +27,8 @@ STARTING = {
     "migrate": hang("virDomainMigrateToURI3"),
 }
 MIGRATING = {
-    "second open": hang("virConnectOpenAuth", during="precopy"),
-    "second keepalive": hang("virConnectSetKeepAlive", during="precopy"),
+    "second open": hang("virConnectOpenAuth", from_=2, to=3),
+    "second keepalive": hang("virConnectSetKeepAlive", from_=2, to=3),
     "third lookup": hang("virDomainLookupByUUIDString", during="precopy"),
     "statistics": hang("virDomainGetJobStats", during="precopy", from_=2),
     "state": hang("virDomainGetState", during="precopy", from_=2),
