@@ -62,7 +62,7 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
         return std::nullopt;
     }
     if (line->mode == Mode::migrate) {
-        if (std::optional<Error> error = system::too_few_descriptors()) return failed(plugin_, std::move(*error));
+        if (std::optional<Error> error = system::too_little_to_start()) return failed(plugin_, std::move(*error));
         // Before any thread: only what forks alone can fork.
         guard_.emplace();
     }

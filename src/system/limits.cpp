@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -54,9 +55,18 @@ constexpr const char* remedy = "raise the limit of open files (ulimit -n, LimitN
 
 }  // namespace
 
-std::optional<Error> too_few_descriptors() {
-    // Of libvirt, its transports and this plugin, with some to spare.
+std::optional<Error> too_little_to_start() {
+    // For libvirt, its transports and this plugin, with some to spare; memory for the stacks of its threads above all.
     constexpr std::size_t needed = 64;
+    constexpr std::size_t mebibytes = 16;
+    void* memory = ::mmap(nullptr, mebibytes << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return Error{ErrorCode::operation_failed, "too little memory",
+                     fmt::format("the system gives no more memory, and a migration may need {} MiB: {}; nothing was "
+                                 "started; raise the limit of this process (ulimit -d, ulimit -v)",
+                                 mebibytes, std::generic_category().message(errno))};
+    }
+    ::munmap(memory, mebibytes << 20);
     const Descriptors free = count_descriptors(needed);
     if (free.count == needed) return std::nullopt;
     return Error{ErrorCode::operation_failed, "too few file descriptors",

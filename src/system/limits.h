@@ -13,10 +13,10 @@ namespace vmmi::system {
 /// threads. First of all, since the table of descriptors may be full already.
 void settle_limits();
 
-/// An error if that many cannot be had now. To be asked before anything is started: GLib, below libvirt, ends the
-/// process where it gets none. Fails with `operation_failed`.
-std::optional<Error> too_few_descriptors();
-/// The same for one connection, while a migration is running.
+/// What a migration may need and cannot be had now, descriptors or memory, as an `operation_failed`. To be asked before
+/// anything is started: GLib, below libvirt, ends the process where it gets none.
+std::optional<Error> too_little_to_start();
+/// Why there are too few descriptors for one more connection, while a migration is running.
 std::optional<Error> no_room_for_a_connection();
 
 /// Memory that is set aside for the completion message, for the case that there is no more.

@@ -118,7 +118,7 @@ def test_the_message_may_come_in_pieces(plugin):  # CFG-5
             time.sleep(0.01)
         failure = process.end().failure
     assert failure["code"] == 3
-    assert '/no/} " {' in failure["details"]
+    assert '/no/} \\" {' in failure["details"]
 
 
 def test_what_follows_the_message_is_ignored(plugin):  # CFG-5

@@ -626,18 +626,19 @@ def test_no_memory(plugin, attempt):
     """From where the program can be loaded to where it runs; the stacks of threads count, too."""
     if sanitized(plugin):
         pytest.skip("sanitizers need more")
-    loaded = 0
-    for kibibytes in [*range(1024, 4096, 256), 8 << 10, 16 << 10, 32 << 10]:
-        wrapper = limited(f"-d {kibibytes}")
-        if plugin.run("--version", wrapper=wrapper).status != 0:
-            assert kibibytes < 4096
-            continue
-        attempt(*ARGUMENTS, "-", stdin=SIMPLE, wrapper=wrapper, code=2, mentions=("no more", "ulimit -d"))
-        long = message(b'{"connection": "%s"}' % (b"x" * (FULL - 100)))
-        failure = attempt(*ARGUMENTS, "-", stdin=long, wrapper=wrapper, code=(2, 6))
-        assert loaded or failure["message"] == "out of memory"
-        loaded += 1
-    attempt(*ARGUMENTS, "-", stdin=SIMPLE, wrapper=limited(f"-d {128 << 10}"), code=GOOD)
+    for limit in ["-d", "-v"]:
+        refused = 0
+        for mebibytes in [*[number / 4 for number in range(4, 20)], *range(8, 64, 4), *range(64, 512, 32)]:
+            wrapper = limited(f"{limit} {int(mebibytes * 1024)}")
+            if plugin.run("--version", wrapper=wrapper).status != 0:
+                assert not refused
+                continue
+            failure = attempt(*ARGUMENTS, "-", stdin=SIMPLE, wrapper=wrapper, code=(2, GOOD))
+            if failure["code"] == GOOD:
+                break
+            assert "no more" in failure["details"] and "ulimit -d" in failure["details"]
+            refused += 1
+        assert failure["code"] == GOOD and (refused or limit == "-v")
 
 
 @pytest.mark.parametrize("kibibytes", [64, 1 << 20])

@@ -21,7 +21,7 @@ constexpr std::size_t longest = 1022;
 
 /// A host of libvirt's test driver that asks for the password.
 std::string host() {
-    const std::string path = "/tmp/vmmi-fuzz-host." + std::to_string(::getpid()) + ".xml";
+    std::string path = "/tmp/vmmi-fuzz-host." + std::to_string(::getpid()) + ".xml";
     const system::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
     require(system::write_all(file.get(), "<node><auth><user password='hunter2'>anna</user></auth></node>"), "a file");
     virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
