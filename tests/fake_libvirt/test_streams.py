@@ -18,7 +18,7 @@ import tty
 
 import pytest
 
-from fake import MEBI, SOURCE, VM, error, one_pass, refuse
+from fake import MEBI, SOURCE, VM, Running, error, one_pass, refuse
 from vmmi import DESTINATION, PATIENCE, TRANSPORT, Run, check, configuration
 
 BLOCKED = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -239,6 +239,28 @@ def test_a_pipe_that_the_caller_made_non_blocking(any_plugin, host):
         assert run.process.wait(PATIENCE) == 0
     os.close(reading)
     assert json.loads(text)["completion"]["result"] == "success"
+
+
+@pytest.mark.parametrize(
+    "uri, asked",
+    [
+        ("qemu+ssh://there/system", "qemu+ssh://there/system?no_tty=1"),
+        ("qemu+ssh://there/system?keyfile=/k", "qemu+ssh://there/system?keyfile=/k&no_tty=1"),
+        ("qemu+ssh://there/system?no_tty=0", "qemu+ssh://there/system?no_tty=0"),
+        ("qemu+tcp://there/system", "qemu+tcp://there/system"),
+    ],
+    ids=range(4),
+)
+def test_the_look_at_the_destination_asks_no_questions(any_plugin, host, uri, asked):
+    """On the terminal, ssh would. The source's daemon gets the URI as it is: it has no terminal."""
+    fakes = host()
+    config = fakes.folder / "configuration.json"
+    config.write_text(configuration(connection=SOURCE))
+    with Running([any_plugin.path, VM, uri, TRANSPORT, str(config)], fakes.environment()) as run:
+        assert run.end().status == 0
+    assert {call.arguments["uri"] for call in fakes.calls("virConnectOpenAuth", host="destination")} == {asked}
+    (call,) = fakes.calls("virDomainMigrateToURI3")
+    assert call.arguments["destination"] == uri
 
 
 # Descriptors, disks and callers that are gone
