@@ -223,7 +223,7 @@ def test_a_stop_between_statuses_answers_none(any_plugin, host):  # STAT-1
 
 @pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "SIGINT", "success"])
 def test_the_guard_ends_with_the_plugin(any_plugin, host, end):
-    fakes = host(endless=True) if end != "success" else host()
+    fakes = host(endless=True) if end != "success" else host(setup_ms=500)
     with fakes.start(any_plugin) as run:
         fakes.wait_for("virDomainMigrateToURI3")
         ((guard, name),) = guards_of(run.process.pid)
