@@ -13,6 +13,7 @@
 #include "system/channels.h"
 #include "system/clock.h"
 #include "system/guard.h"
+#include "system/limits.h"
 #include "system/log.h"
 #include "vmmi/plugin.h"
 
@@ -37,6 +38,7 @@ class Run {
     system::Timestamps timestamps_;
     // Before any thread, so that all of them have the signals blocked.
     system::Signals signals_;
+    std::optional<system::Guard> guard_;
 };
 
 Outcome failed(const Plugin& plugin, Error error) {
@@ -58,6 +60,11 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
         channels_.write_output(
             fmt::format("{} {} (VMMI {})\n", plugin_.name, plugin_.version, message::interface_version));
         return std::nullopt;
+    }
+    if (line->mode == Mode::migrate) {
+        if (std::optional<Error> error = system::too_little_to_start()) return failed(plugin_, std::move(*error));
+        // Before any thread: only what forks alone can fork.
+        guard_.emplace();
     }
     const Result<Configuration> configuration = configure(*line);
     if (!configuration) return failed(plugin_, configuration.error());
@@ -90,9 +97,7 @@ Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& 
         log->write(system::Log::Level::warning, runtime_data.error().details);
         runtime_data = system::RuntimeData();
     }
-    // Before any thread: only what forks alone can fork.
-    const system::Guard guard;
-    if (!guard) log->write(system::Log::Level::warning, "no guard process: SIGSTOP will only stop this plugin");
+    if (!*guard_) log->write(system::Log::Level::warning, "no guard process: SIGSTOP will only stop this plugin");
     app::Supervision supervision{
         .policy_name = plugin_.name,
         .policy = policy,
@@ -112,11 +117,24 @@ Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& 
 int run_plugin(const Plugin& plugin, int argc, char** argv) {
     // One heap for the few threads here: an arena each would cost more memory than everything kept in them.
     ::mallopt(M_ARENA_MAX, 1);
+    system::settle_limits();
+    system::MemoryReserve reserve;
     system::Channels channels;
     Run run(plugin, channels);
     std::optional<Outcome> outcome;
     try {
         outcome = run.run(argc, argv);
+    } catch (const std::bad_alloc&) {
+        reserve.release();
+        outcome = failed(plugin, {ErrorCode::operation_failed, "out of memory",
+                                  "the system gives no more memory; raise the limit of this process (ulimit -d, ulimit "
+                                  "-v, MemoryMax=) or free memory on this host"});
+    } catch (const std::system_error& error) {
+        outcome =
+            failed(plugin, {ErrorCode::operation_failed, "no thread",
+                            fmt::format("the system gives no more threads: {}; raise the limits of processes and of "
+                                        "memory, which their stacks count for (ulimit -u, ulimit -d, TasksMax=)",
+                                        error.code().message())});
     } catch (const std::exception& error) {
         outcome = failed(plugin, {ErrorCode::unknown, "internal error",
                                   fmt::format("{}; this is a bug of plugin {}", error.what(), plugin.name)});

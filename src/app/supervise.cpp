@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <new>
 
 #include "app/progress_bar.h"
 #include "core/redact.h"
@@ -15,6 +16,7 @@
 #include "message/messages.h"
 #include "message/record.h"
 #include "system/inbox.h"
+#include "system/limits.h"
 
 namespace vmmi::app {
 namespace {
@@ -23,6 +25,14 @@ using Clock = std::chrono::steady_clock;
 
 constexpr Milliseconds redraw_interval{500};
 constexpr Milliseconds patience_at_the_end{500};
+
+/// For the plugin's own look at the destination, which nobody waits for: an ssh that asks for a password would do so on
+/// the terminal.
+std::string without_questions(const std::string& uri) {
+    const std::string_view scheme = std::string_view(uri).substr(0, uri.find(':'));
+    if (!scheme.ends_with("+ssh") || uri.find("no_tty=") != std::string::npos) return uri;
+    return uri + (uri.find('?') == std::string::npos ? "?" : "&") + "no_tty=1";
+}
 
 class Loop {
   public:
@@ -33,21 +43,26 @@ class Loop {
                                  .migration_uri = with.line.migration_uri,
                                  .sample_interval = with.configuration.monitor_interval,
                                  .connection_timeout = with.configuration.connection_timeout}),
-          source_(
-              {{with.configuration.connection, with.configuration.credentials, with.configuration.connection_timeout},
-               with.line.vm,
-               with.line.destination_uri,
-               with.line.migration_uri},
-              post()) {
+          source_({{with.configuration.connection, with.configuration.credentials,
+                    with.configuration.connection_timeout, system::no_room_for_a_connection},
+                   with.line.vm,
+                   with.line.destination_uri,
+                   with.line.migration_uri},
+                  post()) {
+        // Its thread is there before anything is started: later there may be none to have.
+        destination(with.line.destination_uri);
         if (with.line.progress) bar_.emplace();
     }
 
     Outcome run();
+    /// The outcome where this process cannot go on: an exception again, if nothing was started yet.
+    Outcome left_behind(const char* why);
 
   private:
     std::function<void(Event)> post() {
         return [this](Event event) { inbox_.post(std::move(event)); };
     }
+    hypervisor::DestinationHost& destination(const std::string& uri);
     void wait();
     void serve_signals();
     void tell(const Event& event) { carry_out(session_.handle(event, Clock::now())); }
@@ -90,6 +105,23 @@ Outcome Loop::run() {
     return *session_.outcome();
 }
 
+Outcome Loop::left_behind(const char* why) {
+    if (session_.status(Clock::now()).phase == Phase::connecting) throw;
+    Outcome outcome;
+    outcome.policy = with_.policy_name;
+    outcome.cause = Cause::detached;
+    outcome.error =
+        Error{ErrorCode::detached, "detached",
+              fmt::format("{}; the migration of {} goes on in libvirt, without supervision", why, with_.line.vm)};
+    return outcome;
+}
+
+hypervisor::DestinationHost& Loop::destination(const std::string& uri) {
+    const hypervisor::Endpoint endpoint{
+        without_questions(uri), {}, with_.configuration.connection_timeout, system::no_room_for_a_connection};
+    return destinations_.try_emplace(uri, endpoint, post()).first->second;
+}
+
 void Loop::wait() {
     std::array<pollfd, 2> ready{{{with_.signals.fd(), POLLIN, 0}, {inbox_.fd(), POLLIN, 0}}};
     Milliseconds timeout{-1};
@@ -126,9 +158,7 @@ void Loop::carry_out(const engine::Orders& orders) {
         if (const auto* note = std::get_if<order::Note>(&order)) {
             with_.log.write(note->level, note->text);
         } else if (const auto* look = std::get_if<order::InspectDestination>(&order)) {
-            const auto [destination, added] = destinations_.try_emplace(
-                look->uri, hypervisor::Endpoint{look->uri, {}, with_.configuration.connection_timeout}, post());
-            destination->second.execute(*look);
+            destination(look->uri).execute(*look);
         } else if (const auto* remember = std::get_if<order::Remember>(&order)) {
             if (!with_.runtime_data.write(remember->record.uuid, message::write_record(remember->record)))
                 with_.log.write(system::Log::Level::debug, "nothing is left for a plugin that takes over");
@@ -177,7 +207,11 @@ void Loop::leave() {
 Outcome supervise(Supervision& with) {
     // Never destroyed: a thread that is left in a libvirt call may still post to it.
     auto* loop = new Loop(with);
-    return loop->run();
+    try {
+        return loop->run();
+    } catch (const std::bad_alloc&) {
+        return loop->left_behind("out of memory");
+    }
 }
 
 }  // namespace vmmi::app

@@ -159,7 +159,8 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
     if (const std::vector<std::string> wrong = unknown_options(app, argc, argv); !wrong.empty())
         return fail(unexpected(wrong));
     try {
-        app.parse(argc, argv);
+        // Before Linux 5.18, a program could be started with no argument at all, its name included.
+        if (argc > 0) app.parse(argc, argv);
     } catch (const CLI::ExtrasError&) {
         return fail(unexpected(app.remaining()));
     } catch (const CLI::ParseError&) {

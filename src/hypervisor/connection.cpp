@@ -12,6 +12,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "core/describe.h"
 #include "core/redact.h"
 
 namespace vmmi::hypervisor {
@@ -35,18 +36,23 @@ class Secret {
 
 std::optional<Error> Secret::read(const std::string& path) {
     const auto bad = [&](const std::string& why) {
-        return Error{ErrorCode::bad_file_path, "bad password file",
-                     fmt::format("configuration.connectionCredentials.passwordFile: {}: {}", path, why)};
+        return Error{
+            ErrorCode::bad_file_path, "bad password file",
+            fmt::format("configuration.connectionCredentials.passwordFile: {}: {}; it is to be a regular file that its "
+                        "owner alone may use (chmod 600), with the password on its first line",
+                        quote(path), why)};
     };
+    // Before it is opened, which some devices take for a command, and again after it, in case that it changed.
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) return bad("not a regular file");
     // O_NONBLOCK: a FIFO must not hold up the start.
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return bad(std::generic_category().message(errno));
-    struct stat info {};
     const bool stated = ::fstat(fd, &info) == 0;
     const ssize_t length = stated && S_ISREG(info.st_mode) ? ::read(fd, bytes_.data(), bytes_.size() - 1) : -1;
     ::close(fd);
     if (!stated || !S_ISREG(info.st_mode)) return bad("not a regular file");
-    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) return bad("others may read or change it; chmod 600 it");
+    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) return bad("others may read or change it");
     if (length < 0) return bad("cannot be read");
     if (static_cast<std::size_t>(length) == bytes_.size() - 1) return bad("too long for a password");
     char* end = std::find(bytes_.data(), bytes_.data() + length, '\n');
@@ -87,6 +93,9 @@ int answer(virConnectCredentialPtr asked, unsigned int count, void* opaque) noex
 }  // namespace
 
 Result<Connection> open_connection(const Endpoint& endpoint) {
+    if (endpoint.obstacle != nullptr) {
+        if (std::optional<Error> error = endpoint.obstacle()) return fail(std::move(*error));
+    }
     const Credentials& credentials = endpoint.credentials;
     Secret password;
     if (credentials.password_file) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "core/configuration.h"
@@ -15,6 +16,8 @@ struct Endpoint {
     std::string uri;
     Credentials credentials;
     std::chrono::seconds timeout{30};  ///< without an answer for so long, the daemon counts as lost
+    /// Asked before a connection is opened: why there can be none now.
+    std::optional<Error> (*obstacle)() = nullptr;
 };
 
 /// Opens a connection that notices a daemon which does not answer. The password is read for this one call and wiped

@@ -23,8 +23,12 @@ class Fd {
     int fd_ = -1;
 };
 
+/// What to do where a non-blocking descriptor takes no more. The other side may have made it so: that holds for all who
+/// share it.
+enum class WhenFull { give_up, wait };
+
 /// Writes all of it, or gives up: a broken pipe or a full disk is the other side's business.
 /// Returns whether everything was written.
-bool write_all(int fd, std::string_view text);
+bool write_all(int fd, std::string_view text, WhenFull when_full = WhenFull::give_up);
 
 }  // namespace vmmi::system

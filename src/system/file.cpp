@@ -10,24 +10,32 @@
 #include <system_error>
 
 #include "core/redact.h"
-#include "system/fd.h"
 
 namespace vmmi::system {
 
 FileKind kind_of(const std::string& path) {
     struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) return errno == ENOENT ? FileKind::missing : FileKind::other;
-    return S_ISREG(info.st_mode) ? FileKind::regular : FileKind::other;
+    if (::stat(path.c_str(), &info) != 0) return errno == ENOENT ? FileKind::missing : FileKind::unknown;
+    return S_ISREG(info.st_mode) ? FileKind::regular : FileKind::irregular;
+}
+
+Opened open_regular(const std::string& path, int flags, mode_t mode) {
+    constexpr const char* irregular = "not a regular file";
+    if (kind_of(path) == FileKind::irregular) return {Fd(), irregular};
+    // What stood there may have changed: O_NONBLOCK does not wait at a FIFO, and what is open tells what it is.
+    Fd file(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode));
+    if (!file) return {Fd(), std::generic_category().message(errno)};
+    struct stat info {};
+    if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return {Fd(), irregular};
+    return {std::move(file), {}};
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t longest) {
     const auto bad = [&](const std::string& why) {
         return fail(ErrorCode::bad_file_path, "bad file path", fmt::format("{}: {}", redact_uri(path), why));
     };
-    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!file) return bad(std::generic_category().message(errno));
-    struct stat info {};
-    if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return bad("not a regular file");
+    const auto [file, obstacle] = open_regular(path, O_RDONLY);
+    if (!file) return bad(obstacle);
 
     std::string content(longest + 1, '\0');
     std::size_t length = 0;

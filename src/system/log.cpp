@@ -1,26 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "system/log.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/sinks/systemd_sink.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-#include <cerrno>
-#include <filesystem>
-#include <system_error>
+#include "core/describe.h"
+#include "system/fd.h"
+#include "system/file.h"
 
 namespace vmmi::system {
 namespace {
 
 using Sink_ = std::shared_ptr<spdlog::sinks::sink>;
 
-Sink_ make_sink(const Configuration& configuration, const std::string& ident) {
+/// A file that is open already: what was checked is what is written to.
+class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+  public:
+    explicit FileSink(Fd file) : file_(std::move(file)) {}
+
+  protected:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        spdlog::memory_buf_t line;
+        formatter_->format(message, line);
+        // A full disk is no reason to stop.
+        write_all(file_.get(), {line.data(), line.size()});
+    }
+    void flush_() override {}
+
+  private:
+    Fd file_;
+};
+
+Result<Fd> open_file(const std::string& path) {
+    const auto bad = [&](const std::string& why) {
+        return fail(
+            ErrorCode::bad_file_path, "bad log file",
+            fmt::format("configuration.logFilePath: {}: {}; it is to be a regular file that may be written, or a "
+                        "new one in a folder that is there",
+                        quote(path), why));
+    };
+    // Nobody but the owner and the group reads it, whatever the umask: guests have names.
+    constexpr mode_t mode = 0640;
+    auto [file, obstacle] = open_regular(path, O_WRONLY | O_APPEND | O_CREAT, mode);
+    if (!file) return bad(obstacle);
+    // What has no end, such as /proc/PID/mem, cannot be appended to.
+    if (::lseek(file.get(), 0, SEEK_END) < 0) return bad("not a regular file");
+    return std::move(file);
+}
+
+Sink_ make_sink(const Configuration& configuration, Fd file, const std::string& ident) {
     switch (configuration.log_target) {
         case LogTarget::file:
-            return std::make_shared<spdlog::sinks::basic_file_sink_st>(configuration.log_file_path);
+            return std::make_shared<FileSink>(std::move(file));
         case LogTarget::syslog:
             return std::make_shared<spdlog::sinks::syslog_sink_st>(ident, LOG_PID, LOG_DAEMON, false);
         case LogTarget::journal:
@@ -86,32 +122,17 @@ Log::~Log() = default;
 Result<Log> Log::open(const Configuration& configuration, const std::string& plugin) {
     Log log;
     if (configuration.log_target == LogTarget::none || configuration.verbose == 0) return log;
+    Fd file;
     if (configuration.log_target == LogTarget::file) {
-        // A FIFO would block for ever, a device is no log, and spdlog would make the folders of a misspelt path.
-        struct stat info {};
-        const std::string folder = std::filesystem::path(configuration.log_file_path).parent_path();
-        if (!folder.empty() && ::stat(folder.c_str(), &info) != 0) {
-            return fail(ErrorCode::bad_file_path, "bad log file",
-                        fmt::format("configuration.logFilePath: {}: {}", configuration.log_file_path,
-                                    std::generic_category().message(errno)));
-        }
-        if (::stat(configuration.log_file_path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-            return fail(
-                ErrorCode::bad_file_path, "bad log file",
-                fmt::format("configuration.logFilePath: {} is not a regular file", configuration.log_file_path));
-        }
+        Result<Fd> opened = open_file(configuration.log_file_path);
+        if (!opened) return fail(opened.error());
+        file = std::move(*opened);
     }
-    try {
-        log.sink_ = std::make_unique<Sink>(Sink{spdlog::logger(plugin, make_sink(configuration, "vmmi-" + plugin))});
-    } catch (const spdlog::spdlog_ex& error) {
-        return fail(ErrorCode::bad_file_path, "bad log file",
-                    fmt::format("configuration.logFilePath: {}; the log file's folder must exist and be writable",
-                                error.what()));
-    }
+    log.sink_ = std::make_unique<Sink>(
+        Sink{spdlog::logger(plugin, make_sink(configuration, std::move(file), "vmmi-" + plugin))});
     spdlog::logger& logger = log.sink_->logger;
     logger.set_level(threshold(configuration.verbose));
-    logger.flush_on(spdlog::level::trace);
-    // A full disk must neither stop the migration nor make spdlog print to standard error.
+    // Nothing that fails in here makes spdlog print to standard error.
     logger.set_error_handler([](const std::string&) {});
     if (configuration.log_target == LogTarget::file)
         logger.set_pattern("%Y-%m-%dT%H:%M:%S.%e%z " + fmt::format("vmmi-{}", plugin) + "[%P] %l: %v");

@@ -12,7 +12,10 @@
 namespace vmmi::system {
 
 Signals::Signals() {
-    for (const int signal : {SIGPIPE, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU}) ::signal(signal, SIG_IGN);
+    for (const int signal : {SIGPIPE, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ, SIGXCPU, SIGALRM, SIGUSR2})
+        ::signal(signal, SIG_IGN);
+    // If the caller ignores the end of its children, that is inherited, and libvirt could not wait for its ssh.
+    ::signal(SIGCHLD, SIG_DFL);
     sigset_t set;
     ::sigemptyset(&set);
     for (const int signal : {SIGUSR1, SIGTERM, SIGQUIT, SIGINT}) {

@@ -17,11 +17,14 @@ enum class Request {
 
 /// The signals of the interface as a descriptor to wait for. They are blocked in this thread and in every thread that
 /// it starts later, so this comes before any thread. What would end or stop the plugin without a word is ignored:
-/// SIGPIPE (a dead reader), SIGHUP (a closed terminal), SIGTSTP, SIGTTIN and SIGTTOU (job control).
+/// SIGPIPE (a dead reader), SIGHUP (a closed terminal), SIGTSTP, SIGTTIN and SIGTTOU (job control), SIGXFSZ and SIGXCPU
+/// (limits of the caller), SIGALRM (its timer), SIGUSR2 (a mistake).
 class Signals {
   public:
     Signals();
 
+    /// None where the table of descriptors is full.
+    explicit operator bool() const { return static_cast<bool>(fd_); }
     int fd() const { return fd_.get(); }
     /// What the next signal that came asks for, or nothing.
     std::optional<Request> next();

@@ -118,7 +118,7 @@ def test_the_message_may_come_in_pieces(plugin):  # CFG-5
             time.sleep(0.01)
         failure = process.end().failure
     assert failure["code"] == 3
-    assert '/no/} " {' in failure["details"]
+    assert '/no/} \\" {' in failure["details"]
 
 
 def test_what_follows_the_message_is_ignored(plugin):  # CFG-5
@@ -161,7 +161,7 @@ def test_many_keys_do_not_hold_it_up(plugin):  # CFG-22
 
 def test_a_closed_standard_input_is_an_error(plugin):
     run = plugin.run(*ARGUMENTS, "-", wrapper=["sh", "-c", 'exec "$@" <&-', "sh"])
-    assert run.code in (4, 6)
+    assert run.code == 4
 
 
 # Contents

@@ -109,6 +109,12 @@ def test_every_source_names_its_licence():
     assert missing == []
 
 
+def test_every_fuzzer_has_a_corpus():
+    folder = ROOT / "tests" / "fuzz"
+    kept = {path.parent.name for path in (folder / "corpus").glob("*/*")}
+    assert {path.stem for path in folder.glob("*.cpp")} == kept
+
+
 def test_the_code_is_formatted():
     formatter = shutil.which("clang-format")
     if not formatter:

@@ -105,6 +105,7 @@ bool Call::admitted() {
     if (!wait([](World&) { return true; })) return false;
     const Rule* rule = this->rule();
     if (rule == nullptr) return true;
+    if (rule->hang) trace({{"hangs", name_}, {"number", number_}});
     const Time until = rule->hang ? never : clock_now() + milliseconds(rule->delay_ms);
     if (!wait([&](World& world) { return world.now() >= until; })) return false;
     if (rule->error) fail(*rule->error);

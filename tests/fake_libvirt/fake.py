@@ -119,7 +119,7 @@ class Running(Process):
     def __init__(self, argv, env, **streams):
         # Blocked from the start: none is lost, and none ends it before it is ready.
         block = lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
-        super().__init__(argv, env, bufsize=0, preexec_fn=block, **streams)
+        super().__init__(argv, env, **{"bufsize": 0, "preexec_fn": block, **streams})
         self.output = b""
 
     def line(self, timeout=PATIENCE):
@@ -170,7 +170,6 @@ class FakeHost:
         self.folder = Path(folder)
         self.scenario = self.folder / "scenario.json"
         self.trace_file = self.folder / "trace"
-        self.told_to_hang = {name for rule in rules if rule.get("hang") for name in rule["call"]}
         scenario = {
             "state_file": str(self.folder / "state"),
             "trace_file": str(self.trace_file),
@@ -243,15 +242,12 @@ class FakeHost:
             time.sleep(0.003)
 
     def wait_until_stuck(self):
-        """Until a call has been under way for a while: the migrate call only if it is told to hang."""
-        until = time.monotonic() + PATIENCE / 4
-        while time.monotonic() < until:
-            for call in self.calls():
-                usual = call.name == "virDomainMigrateToURI3" and call.name not in self.told_to_hang
-                if call.end is None and not usual and time.monotonic() - call.begin > 0.03:
-                    return call
+        """Until a call is under way that was told to hang."""
+        until = time.monotonic() + PATIENCE
+        while not (stuck := [line["hangs"] for line in self.lines() if "hangs" in line]):
+            assert time.monotonic() < until, f"nothing hangs, of {self.names()}"
             time.sleep(0.005)
-        raise AssertionError(f"nothing hangs, of {self.names()}")
+        return [call for call in self.calls(*stuck) if call.end is None][0]
 
     def limits(self):
         """The downtime limits that were set, in order."""

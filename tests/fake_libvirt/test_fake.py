@@ -54,7 +54,7 @@ def test_a_failure_in_the_last_pass_resumes_the_guest(any_plugin, host):
 
 
 def test_the_migration_survives_the_process_that_started_it(any_plugin, host):
-    fakes = host(passes=[one_pass(200, 100)], persistent=True)
+    fakes = host(passes=[one_pass(1500, 100)], persistent=True)
     with fakes.start(any_plugin) as run:
         run.wait_status(lambda status: status["iteration"] == 1)
         run.process.kill()

@@ -27,8 +27,8 @@ STARTING = {
     "migrate": hang("virDomainMigrateToURI3"),
 }
 MIGRATING = {
-    "second open": hang("virConnectOpenAuth", during="precopy"),
-    "second keepalive": hang("virConnectSetKeepAlive", during="precopy"),
+    "second open": hang("virConnectOpenAuth", from_=2, to=3),
+    "second keepalive": hang("virConnectSetKeepAlive", from_=2, to=3),
     "third lookup": hang("virDomainLookupByUUIDString", during="precopy"),
     "statistics": hang("virDomainGetJobStats", during="precopy", from_=2),
     "state": hang("virDomainGetState", during="precopy", from_=2),
@@ -253,7 +253,7 @@ def test_how_fast_it_leaves_and_answers(any_plugin, tmp_path, host, capsys):  # 
     for number in range(50):
         (tmp_path / "state").unlink(missing_ok=True)
         (tmp_path / "trace").unlink(missing_ok=True)
-        fakes = host(hang(during="precopy", from_=6), endless=True)
+        fakes = host(hang("virDomainGetJobStats", during="precopy", from_=2), endless=True)
         with fakes.start(any_plugin) as run:
             run.wait_status(lambda status: status["phase"] == "precopy")
             for _ in range(5):

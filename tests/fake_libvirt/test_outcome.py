@@ -231,7 +231,7 @@ def test_events_of_another_guest_are_not_taken_for_this_ones(plugin, host):
 
 
 def test_lost_events_are_made_up_for_by_looking(any_plugin, host):
-    fakes = host(silent=["iteration", "lifecycle", "jobCompleted"], persistent=True, passes=[one_pass(500, 100)])
+    fakes = host(silent=["iteration", "lifecycle", "jobCompleted"], persistent=True, passes=[one_pass(1500, 100)])
     with fakes.start(any_plugin) as run:
         run.wait_status(lambda status: status["phase"] == "precopy" and status["iteration"] == 1)
         assert run.end().completion_beside_output["success"]["downtimeMs"] == 7
@@ -275,7 +275,7 @@ def test_a_migration_that_was_taken_over_is_left_alone_when_told_to_leave(plugin
 
 
 def test_the_migration_of_a_killed_plugin_is_taken_over(plugin, host):
-    fakes = host(passes=[one_pass(300, 100), one_pass(50, 10)])
+    fakes = host(passes=[one_pass(1500, 100), one_pass(50, 10)])
     with fakes.start(plugin) as run:
         run.wait_status(lambda status: status["iteration"] == 1)
         run.process.kill()

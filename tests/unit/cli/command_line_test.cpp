@@ -139,6 +139,13 @@ TEST(CommandLine, ShowsControlCharactersEscaped) {
     EXPECT_EQ(problem({vm, "a\x1b", transport}).details.find('\x1b'), std::string::npos);
 }
 
+TEST(CommandLine, MayHaveNoArgumentNotEvenAName) {  // ARG-5
+    const char* nothing = nullptr;
+    const Result<CommandLine> line = parse_command_line(plugin(), 0, &nothing);
+    ASSERT_FALSE(line);
+    EXPECT_EQ(line.error().code, ErrorCode::missing_parameters);
+}
+
 TEST(Help, NamesEveryArgumentOptionSignalAndKey) {
     const std::string text = help_text(plugin());
     for (const char* part :

@@ -97,7 +97,7 @@ TEST(Settings, NameThePathTheValueAndWhatWasExpected) {  // CFG-12 CFG-16
         {{{"steps", Object{}}}, "configuration.steps: expected a list, got an object"},
         {{{"steps", List{Object{}, Object{{"limit", "3"}}}}},
          "configuration.steps[1].limit: expected an integer from -1 to 9, got \"3\""},
-        {{{"steps", List{List{}}}}, "configuration.steps[0]: expected an object, got a list"},
+        {{{"steps", List{Value(List{})}}}, "configuration.steps[0]: expected an object, got a list"},
     };
     for (const auto& [given, expected] : cases) EXPECT_EQ(problem(given), expected);
 }

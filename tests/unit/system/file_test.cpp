@@ -41,9 +41,9 @@ TEST(File, IsToldByItsKind) {
     EXPECT_EQ(kind_of(folder.write("x", "")), FileKind::regular);
     EXPECT_EQ(kind_of(folder / "missing"), FileKind::missing);
     EXPECT_EQ(kind_of(folder / "missing/too"), FileKind::missing);
-    EXPECT_EQ(kind_of(folder / "x/below-a-file"), FileKind::other);
-    EXPECT_EQ(kind_of(folder / "."), FileKind::other);
-    EXPECT_EQ(kind_of("/dev/null"), FileKind::other);
+    EXPECT_EQ(kind_of(folder / "x/below-a-file"), FileKind::unknown);
+    EXPECT_EQ(kind_of(folder / "."), FileKind::irregular);
+    EXPECT_EQ(kind_of("/dev/null"), FileKind::irregular);
 }
 
 }  // namespace

@@ -73,6 +73,30 @@ TEST(Log, EscapesWhatCouldForgeALine) {
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
 }
 
+TEST(Log, IsNotForEverybody) {
+    const test::TemporaryFolder folder;
+    const std::string path = folder / "log";
+    const mode_t before = ::umask(0);
+    const Result<Log> log = Log::open(logging_to(path, 1), "demo");
+    ::umask(before);
+    ASSERT_TRUE(log);
+    struct stat info {};
+    ASSERT_EQ(::stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777U, 0640U);
+}
+
+TEST(Log, StaysInTheFileThatWasChecked) {
+    const test::TemporaryFolder folder;
+    const std::string path = folder / "log";
+    Result<Log> log = Log::open(logging_to(path, 1), "demo");
+    ASSERT_TRUE(log);
+    std::filesystem::rename(path, folder / "moved");
+    std::filesystem::create_symlink(folder.write("victim", ""), path);
+    log->write(Level::info, "here");
+    EXPECT_EQ(test::content_of(folder / "victim"), "");
+    EXPECT_NE(test::content_of(folder / "moved").find("here"), std::string::npos);
+}
+
 TEST(Log, IsAppendedTo) {
     const test::TemporaryFolder folder;
     const std::string path = folder.write("log", "before\n");
