@@ -6,6 +6,7 @@ import time
 
 from kit.cases import ARGUMENTS, MIGRATE, case, configuration
 from kit.processes import strays
+from scenario import one_pass
 
 
 @case("PROC-1", "one run starts one migration")
@@ -63,9 +64,11 @@ def input_left_alone(trial):
 
 @case("FAIL-10", "a caller that dies disturbs nothing")
 def dead_caller(trial):
-    host = trial.host()
-    # A shell that ends soon, with a job left in the background.
-    run = trial.start(*ARGUMENTS, trial.file(configuration()), host=host, wrapper=["sh", "-c", '"$@" & sleep 0.05', "sh"])
+    host = trial.host(passes=[one_pass(400, 100)])
+    # A shell that ends when it is told to, with a job left in the background.
+    run = trial.start(*ARGUMENTS, trial.file(configuration()), host=host, wrapper=["sh", "-c", '"$@" & read line', "sh"])
+    run.wait_for(f"a call of {MIGRATE}", lambda: host.calls(MIGRATE))
+    run.close_input()
     run.wait_for("the end of the caller", lambda: run.status_code is not None)
     until = time.monotonic() + trial.patience
     while strays(run.mark) and time.monotonic() < until:

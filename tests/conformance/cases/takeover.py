@@ -33,7 +33,8 @@ def postcopy(trial):
 
 @case("FAIL-11.failed", "a failure of a migration that was taken over is code 8")
 def failed(trial):
-    watched(trial, [8], "for a migration that was in progress at the start, and fails", end="failed", end_at=["pass 2", 10])
+    watched(trial, [8], "for a migration that was in progress at the start, and fails", end="failed",
+            end_at=["switchover", 3])
 
 
 @case("FAIL-11.aborted", "an abort by somebody else of a migration that was taken over is told")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,8 @@ from pathlib import Path
 from .processes import SERVED, Run
 from .verdicts import Failed, Skipped
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "fake_libvirt"))
+TESTS = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TESTS / "fake_libvirt"), str(TESTS)]
 
 from scenario import SOURCE, VM, FakeHosts, one_pass  # noqa: E402
 
@@ -27,6 +29,7 @@ ARGUMENTS = (VM, DESTINATION, TRANSPORT)
 ENDLESS = {"endless": True, "passes": [one_pass(100, 100)]}
 MIGRATE, ABORTS = "virDomainMigrateToURI3", ("virDomainAbortJob", "virDomainAbortJobFlags")
 LOOKS = ("virDomainGetJobStats", "virDomainGetState", "virDomainGetInfo", "virDomainIsActive")
+CASE = "VMMI_CONFORMANCE_CASE"  # tells the executable, or a wrapper around it, which case it is run for
 HARMFUL = ("virDomainDestroy", "virDomainSuspend", *ABORTS)
 
 
@@ -78,6 +81,7 @@ class Settings:
     name: str  # the plugin's name, in that of its default configuration
     patience: float
     library: Path | None = None
+    case: str = ""  # which one is tried
     extra: tuple[str, ...] = ()
 
 
@@ -135,7 +139,7 @@ class Trial:
             raise Failed(f"a case that is done within {6 * self.patience:g} s", "runs that take longer and longer")
         host = host or self.host()
         run = Run([*wrapper, self.settings.executable, *self.settings.extra, *arguments],
-                  env=host.environment(self.settings.library), cwd=self.room(), stdin=stdin, blocked=blocked,
+                  env={**host.environment(self.settings.library), CASE: self.settings.case}, cwd=self.room(), stdin=stdin, blocked=blocked,
                   patience=self.patience, **streams)
         self.runs.append(run)
         return run
@@ -162,6 +166,10 @@ class Trial:
     def until_precopy(self, host: FakeHosts, run: Run, name: str = MIGRATE) -> None:
         begun = run.wait_for(f"a call of {name}", lambda: host.calls(name))[0].begin
         run.rest(max(0.0, begun + 0.08 - time.monotonic()))
+        # And until it knows that, if it looks.
+        looked = lambda: any(call.end for call in host.calls(*LOOKS) if call.begin > begun)
+        while run.status_code is None and time.monotonic() < begun + 0.6 and not looked():
+            run.rest(0.01)
 
     def taken_over(self, *rules, **scenario) -> tuple[FakeHosts, Run]:
         """A plugin that was started while a migration of its guest is in progress, and had time to find that out."""
@@ -182,7 +190,7 @@ class Trial:
 
     def ask(self, run: Run, when: str) -> dict:
         """A status message, whole."""
-        run.signal(10)
+        run.signal(signal.SIGUSR1)
         return self.held(lambda: run.next_status(self.soon), f"a status message {when}")
 
     @staticmethod

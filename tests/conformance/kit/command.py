@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from . import processes
@@ -132,14 +133,14 @@ def attempt(case: Case, make_trial) -> Result:
 
 def over_the_fake(options, executable: Path, cases: list[Case], tell) -> list[Result]:
     settings = Settings(executable, options.name or executable.name, options.patience, find_library(options.fake_library),
-                        tuple(options.arguments))
+                        extra=tuple(options.arguments))
     processes.adopt_orphans()
     with tempfile.TemporaryDirectory(prefix="vmmi-conformance-") as folder:
         preflight(settings, Path(folder))
     results = []
     with ThreadPoolExecutor(max(1, options.jobs)) as pool:
         try:
-            for result in pool.map(lambda case: attempt(case, lambda folder: Trial(settings, folder)), cases):
+            for result in pool.map(lambda case: attempt(case, lambda folder: Trial(replace(settings, case=case.id), folder)), cases):
                 results.append(result)
                 tell(result.as_text())
         except BaseException:
@@ -193,7 +194,7 @@ def main() -> int:
     load_cases()
     if options.list:
         for case in CASES.values():
-            print(f"{case.id:24}{', '.join(case.needs):18}{case.title}")
+            print(f"{case.id:26}{', '.join(case.needs):18}{case.title}")
         return 0
     try:
         return try_all(options)

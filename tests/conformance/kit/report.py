@@ -31,7 +31,7 @@ class Result:
                 "durationSeconds": round(self.seconds, 3), "runs": self.runs}
 
     def as_text(self) -> str:
-        lines = [f"{WORDS[self.result]:8}{self.case.id:24}{self.case.title}"]
+        lines = [f"{WORDS[self.result]:8}{self.case.id:26}{self.case.title}"]
         if self.result == "skipped":
             lines += indented("because", self.reason)
         if self.result == "failed":
