@@ -22,10 +22,10 @@ int kept_error = -1;
 
 void note(const std::string& id) {
     const char* path = std::getenv("VMMI_DEFECTS_LOG");
-    if (path == nullptr) return;
-    const int file = ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     const char* tried = std::getenv("VMMI_CONFORMANCE_CASE");
-    const std::string line = std::string(tried != nullptr ? tried : "") + " " + id + "\n";
+    if (path == nullptr || tried == nullptr || *tried == '\0') return;
+    const int file = ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const std::string line = std::string(tried) + " " + id + "\n";
     if (file >= 0) static_cast<void>(__real_write(file, line.data(), line.size()) + ::close(file));
 }
 
