@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "defects.h"
 
@@ -130,7 +131,7 @@ constexpr WrongCode wrong_codes[] = {
 /// Other mistakes in a message. `text` is what is written in the end, to the stream that it belongs to.
 struct Message {
     Json json;
-    std::string text;  ///< where it is set, it is written in place of `json`
+    std::optional<std::string> text;  ///< written in place of `json`
 
     bool is(const char* kind) const { return json["contentType"] == kind; }
     bool success() const { return is("completion") && json["completion"]["result"] == "success"; }
@@ -139,7 +140,7 @@ struct Message {
         json["completion"] = {{"result", "error"},
                               {"error", {{"code", with}, {"message", "wrong"}, {"details", "wrong"}}}};
     }
-    std::string whole() const { return text.empty() ? json.dump() + "\n" : text; }
+    std::string whole() const { return text.value_or(json.dump() + "\n"); }
 };
 
 void say(int stream, const std::string& text) {
@@ -180,6 +181,12 @@ constexpr Mistake mistakes[] = {
      [](Message& m, Seen&) { m.json["vmmiVersion"] = "0.3.0"; }},
     {"COMP-1", [](const Message& m, Seen&) { return m.code() == 8; },
      [](Message& m, Seen&) { m.text = m.whole() + m.whole(); }},
+    {"COMP-1.last", [](const Message& m, Seen&) { return m.code() == 8; },
+     [](Message& m, Seen&) {
+         say(error(), m.whole());
+         say(output(), of_type("status"));
+         m.text = "";
+     }},
     {"COMP-2", [](const Message& m, Seen&) { return m.success(); },
      [](Message& m, Seen&) { m.json["completion"].erase("success"); }},
     {"COMP-4", [](const Message& m, Seen&) { return m.code() == 8; },
@@ -201,7 +208,7 @@ constexpr Mistake mistakes[] = {
 };
 
 std::string spoilt(Json message) {
-    Message m{std::move(message), ""};
+    Message m{std::move(message), std::nullopt};
     if (m.is("status")) ++seen().statuses;
     if (const int code = m.code()) {
         for (const WrongCode& wrong : wrong_codes)

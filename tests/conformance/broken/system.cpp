@@ -37,8 +37,8 @@ int __wrap_dup2(int from, int to);
 
 namespace {
 
-const char* const default_file = "/etc/vmmi/conf.d/sample.json";
-const char* const good =
+constexpr const char* default_file = "/etc/vmmi/conf.d/sample.json";
+constexpr const char* good =
     R"({"vmmiVersion":"0.4.1","contentType":"configuration","configuration":{"connection":"fake:///source"}})";
 
 // What is read of the configuration

@@ -4,18 +4,27 @@
 import signal
 
 from kit.cases import MIGRATE, case
+from kit.processes import objects
 from kit.verdicts import Skipped
 from scenario import END_OF_FILE
 
 BOTH = [("a success", {}), ("an error", {"end": "failed", "end_at": ["pass 2", 5]})]
 
 
-@case("COMP-1", "exactly one completion message, and it is the last message")
+@case("COMP-1", "exactly one completion message")
 def one_message(trial):
     for what, scenario in BOTH:
         run = trial.migrate(trial.host(**scenario)).end()
         count = len(run.messages("completion"))
         trial.expect(count == 1, f"one completion message after {what}", count)
+
+
+@case("COMP-1.last", "the completion message is the last message")
+def last_message(trial):
+    for what, scenario in BOTH:
+        run = trial.migrate(trial.host(**scenario)).end()
+        late = run.output[run.output_before_completion:]
+        trial.expect(not objects(late), f"nothing on standard output after the completion message of {what}", late[:200])
 
 
 @case("COMP-2", "the body has result and an object under that word")
