@@ -52,6 +52,14 @@ def test_the_copy_without_a_mistake_passes(noted):
     assert verdict.of("failed") == set(), verdict.output
 
 
+def test_no_more_is_asked_than_of_everybody(tmp_path):
+    """A copy without the keys of this project's plugins in messages and configurations."""
+    verdict = call(copy(tmp_path, "bare"), folder=tmp_path)
+    assert verdict.of("failed") == set(), verdict.output
+    optional = {"ACT-1", "CFG-17.file", "CFG-19", "CFG-20", "FAIL-3.connecting", "STAT-3"}
+    assert optional <= verdict.of("skipped"), verdict.output
+
+
 def test_every_case_has_a_mistake_and_every_mistake_a_case(noted, cases):
     verdict, found = noted
     assert set(found) - set(cases) == set(), "mistakes that no case is about"

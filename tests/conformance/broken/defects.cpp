@@ -50,6 +50,10 @@ bool concerns(const std::string& id) {
     return chosen == id || std::getenv("VMMI_DEFECTS_LOG") != nullptr;
 }
 
+bool bare() {
+    return chosen == "bare";
+}
+
 bool acts(const std::string& id, bool situation) {
     if (!situation) return false;
     note(id);

@@ -17,6 +17,8 @@ namespace broken {
 bool acts(const std::string& id, bool situation);
 /// This copy breaks that clause, or notes all situations.
 bool concerns(const std::string& id);
+/// No mistake, but no more than SPEC.md asks of every plugin: no keys of this project in messages and configurations.
+bool bare();
 void choose(const char* own_path);
 
 using Clock = std::chrono::steady_clock;

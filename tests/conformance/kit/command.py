@@ -155,6 +155,7 @@ def on_hosts(options, executable: Path, cases: list[Case], tell) -> list[Result]
 
     settings = Settings(executable, options.name or executable.name, max(options.patience, 60), extra=tuple(options.arguments))
     results = []
+    processes.adopt_orphans()
     with bring_up() as pair:
         for case in cases:
             results.append(attempt(case, lambda folder: HostsTrial(settings, folder, pair)))
