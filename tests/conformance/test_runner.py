@@ -63,6 +63,57 @@ def test_it_needs_no_root(tmp_path):
     fits(json.loads(done.stdout))
 
 
+# A plugin with no line of this project: it starts migrations, and does not know signals.
+FOREIGN = """#!/usr/bin/python3
+import json, os, sys, time
+import libvirt
+
+def end(code, why=""):
+    failure = {"code": code, "message": "failed", "details": why or "no more is known"}
+    body = {"result": "error", "error": failure} if code else {"result": "success", "success": {}}
+    message = {"vmmiVersion": "0.4.1", "contentType": "completion", "timestamp": int(time.time()), "completion": body}
+    os.write(2, json.dumps(message).encode() + b"\\n")
+    os._exit(1 if code else 0)
+
+libvirt.registerErrorHandler(lambda *_: None, None)
+arguments = sys.argv[1:]
+if len(arguments) < 3 or "" in arguments[:3]:
+    end(7)
+try:
+    keys = json.load(open(arguments[3]))["configuration"]
+except OSError as error:
+    end(3, str(error))
+except (ValueError, KeyError) as error:
+    end(6, str(error))
+try:
+    source = libvirt.open(keys["connection"])
+except libvirt.libvirtError as error:
+    end(12, str(error))
+try:
+    guest = source.lookupByUUIDString(arguments[0])
+except libvirt.libvirtError as error:
+    end(10, str(error))
+if guest.state()[0] not in (1, 3):
+    end(2)
+try:
+    guest.migrateToURI3(arguments[1], {libvirt.VIR_MIGRATE_PARAM_URI: arguments[2]}, 3)
+except libvirt.libvirtError as error:
+    end(9 if error.get_error_code() == 78 else 8, str(error))
+end(0)
+"""
+
+
+def test_a_plugin_in_another_language(program, tmp_path):
+    if subprocess.run(["/usr/bin/python3", "-c", "import libvirt"], capture_output=True).returncode != 0:
+        pytest.skip("python3-libvirt is not installed")
+    can = ["ARG-1", "ARG-2", "ARG-5", "CFG-1.given-missing", "COMP-1", "COMP-2", "COMP-4", "FAIL-1", "FAIL-4", "FAIL-5",
+           "FAIL-7", "FAIL-8", "PROC-1", "PROC-5", "PROC-9", "PROC-10", "SIG-8"]
+    cannot = ["ARG-6", "ARG-7", "CFG-10", "COMP-5", "FAIL-11.precopy", "MSG-5.libraries", "MSG-9.full", "SIG-2"]
+    verdict = call(program(FOREIGN, "foreign"), "--only", ",".join(can + cannot), "--patience", "4", folder=tmp_path)
+    assert verdict.of("passed") - {"COMP-1.last", "FAIL-8.refused"} == set(can) - {"COMP-1.last"}, verdict.output
+    assert verdict.of("failed") == set(cannot), verdict.output
+
+
 # Clauses
 
 

@@ -114,6 +114,7 @@ class Run:
         self.output = self.error = b""
         self.status_code: int | None = None
         self.ended_at: float | None = None
+        self.was_ended = False  # by this runner, at the end of the case
         self.statuses_read = 0
         self.output_before_completion: int | None = None
         self.memory_checked = time.monotonic()
@@ -255,6 +256,9 @@ class Run:
 
     def close(self) -> None:
         """Ends all of it: the process, its group, and what left the group."""
+        if self.pidfd < 0:
+            return  # its number may be another process's by now
+        self.was_ended = self.status_code is None and not select.select([self.pidfd], [], [], 0)[0]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.status_code is None:
@@ -277,9 +281,8 @@ class Run:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
+        os.close(self.pidfd)
+        self.pidfd = -1
         with _lock:
             _own.discard(self.pid)
 
@@ -317,6 +320,6 @@ class Run:
 
     def describe(self) -> dict:
         status = self.status_code
-        told = "still running" if status is None else f"signal {-status}" if status < 0 else status
+        told = "still running" if status is None or self.was_ended else f"signal {-status}" if status < 0 else status
         return {"arguments": [word[:300] for word in self.argv[:20]], "exitStatus": told, "standardOutput": cut(self.output),
                 "standardError": cut(self.error)}
