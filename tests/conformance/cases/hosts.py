@@ -27,7 +27,7 @@ def asked(trial):
 
 @case("SIG-2.hosts", "SIGTERM leaves, and the migration goes on to its success", needs=HOSTS)
 def terminated(trial):
-    guest, run = trial.migrating(rate_mib=0)
+    guest, run = trial.migrating(**trial.idle)
     run.signal(signal.SIGTERM)
     trial.expect_code(trial.ended(run, "after SIGTERM"), 13, "after SIGTERM")
     trial.await_departure(guest, "after SIGTERM")
@@ -89,7 +89,7 @@ def failed(trial):
 
 @case("FAIL-9.hosts", "a plugin that is killed does not stop the migration", needs=HOSTS)
 def killed(trial):
-    guest, run = trial.migrating(rate_mib=0)
+    guest, run = trial.migrating(**trial.idle)
     run.signal(signal.SIGKILL)
     trial.await_departure(guest, "after the plugin was killed")
     trial.expect_moved(guest, "after the plugin was killed")
@@ -97,7 +97,7 @@ def killed(trial):
 
 @case("FAIL-11.hosts", "a migration that virsh started is seen through to its success", needs=HOSTS)
 def taken_over(trial):
-    guest = trial.guest(80, rate_mib=0)
+    guest = trial.guest(trial.slow, **trial.idle)
     trial.virsh_migrates(guest)
     run = trial.ended(trial.begin(guest.uuid), "for a migration that virsh started")
     trial.expect_success(run, "for a migration that virsh started")

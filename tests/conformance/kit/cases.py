@@ -88,6 +88,8 @@ class Settings:
 class Trial:
     """What one case does with the executable; nothing of it is left afterwards."""
 
+    mishaps: tuple[type[Exception], ...] = (AssertionError,)  # what the hosts raise where something does not come
+
     def __init__(self, settings: Settings, folder: Path):
         self.settings = settings
         self.folder = folder

@@ -124,8 +124,8 @@ def attempt(case: Case, make_trial) -> Result:
             return result("skipped", reason=str(skipped))
         except Failed as failure:
             expected, seen = failure.expected, failure.seen
-        except AssertionError as failure:
-            expected, seen = "what the case waits for", str(failure)[:1000]
+        except trial.mishaps as failure:
+            expected, seen = "what the case waits for on the hosts", str(failure)[:1000]
         finally:
             trial.close()
         return result("failed", expected=expected, seen=seen, runs=[run.describe() for run in trial.runs[-SHOWN_RUNS:]])

@@ -15,7 +15,7 @@ from testbed.system import CannotRunHere, TestbedError, wait_for
 
 from .cases import Settings, Trial, configuration
 from .processes import Run
-from .verdicts import CannotRun, Failed
+from .verdicts import CannotRun, Failed, Unusable
 
 FAST, SLOW = 400, 80  # Mbit/s: an idle guest is migrated in a second; a busy one never
 IDLE, BUSY = {"rate_mib": 0}, {"rate_mib": 40}
@@ -29,11 +29,16 @@ def bring_up() -> Iterator[Pair]:
         pair = Pair.up()
     except CannotRunHere as error:
         raise CannotRun(str(error)) from None
+    except TestbedError as error:
+        raise Unusable(f"the hosts did not come up: {error}") from None
     with pair:
         yield pair
 
 
 class HostsTrial(Trial):
+    slow, idle = SLOW, IDLE
+    mishaps = (TestbedError,)
+
     def __init__(self, settings: Settings, folder: Path, pair: Pair):
         super().__init__(settings, folder)
         self.pair = pair
