@@ -3,8 +3,8 @@
 
 import signal
 
-from kit.cases import ABORTS, HARMFUL, LOOKS, MIGRATE, case, configuration
-from scenario import OTHER_VM, hang, outage, refuse, error
+from kit.cases import HARMFUL, MIGRATE, case, configuration
+from scenario import OTHER_VM, error, hang, outage, refuse
 
 FIRST_STEPS = ("virConnectOpenAuth", "virConnectOpen")
 

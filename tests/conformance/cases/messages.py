@@ -9,6 +9,7 @@ import time
 
 from kit.cases import ENDLESS, MIGRATE, case, configuration
 from kit.verdicts import Failed, Skipped
+from scenario import one_pass
 
 
 def told(trial, text=None):
@@ -152,13 +153,14 @@ def none_unasked(trial):
 
 @case("STAT-3", "progressPercent does not fall, and is below 100 until a success")
 def progress(trial):
-    host = trial.host(passes=[{"ms": 60, "bytes": 100 << 20}, {"ms": 60, "bytes": 90 << 20}, {"ms": 60, "bytes": 80 << 20}])
+    host = trial.host(passes=[one_pass(250, 100), one_pass(250, 90), one_pass(250, 80)])
     run = trial.migrate(host)
     run.wait_for(f"a call of {MIGRATE}", lambda: host.calls(MIGRATE))
     for _ in range(6):
-        if run.status_code is None:
-            run.signal(signal.SIGUSR1)
-            run.rest(0.03)
+        run.signal(signal.SIGUSR1)
+        with contextlib.suppress(Failed):
+            run.next_status(trial.soon)
+        run.rest(0.03)
     run.end()
     percents = [message.get("status", {}).get("progressPercent") for message in run.messages("status")]
     percents = [value for value in percents if isinstance(value, (int, float))]

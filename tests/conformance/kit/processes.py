@@ -116,7 +116,6 @@ class Run:
         self.ended_at: float | None = None
         self.was_ended = False  # by this runner, at the end of the case
         self.statuses_read = 0
-        self.output_before_completion: int | None = None
         self.memory_checked = time.monotonic()
         self.began = time.monotonic()
         environment = {**(os.environ if env is None else env), MARK: self.mark}
@@ -160,7 +159,6 @@ class Run:
 
     def pump(self, timeout: float) -> None:
         """Takes in what comes, for that long at the most; returns as soon as something came."""
-        # Standard output first: what was written to it before the completion message is read before that.
         waited = [*self.streams, *([self.pidfd] if self.status_code is None else [])]
         ready, _, _ = select.select(waited, [], [], max(0.0, timeout))
         for descriptor in ready:
@@ -179,8 +177,6 @@ class Run:
             return
         name = self.streams[descriptor]
         setattr(self, name, getattr(self, name) + piece)
-        if name == "error" and self.output_before_completion is None and b"completion" in self.error:
-            self.output_before_completion = len(self.output)
         if len(getattr(self, name)) > STREAM_LIMIT:
             self.streams.clear()
             self.close()
