@@ -219,12 +219,17 @@ def test_a_failure_says_what_was_expected_and_what_was_seen(program, tmp_path):
 
 
 def test_the_report_can_go_to_standard_output():
-    verdict = call(PATHS[0], "--only", "ARG-8,PROC", "--report", "-")
-    assert verdict.status == 2 and "PROC" in verdict.error
+    verdict = call(PATHS[0], "--only", "ARG-8,NO-1", "--report", "-")
+    assert verdict.status == 2 and "NO-1" in verdict.error and verdict.output == ""
     verdict = call(PATHS[0], "--only", "ARG-8", "--report", "-")
     assert verdict.status == 0
     fits(json.loads(verdict.output))
     assert verdict.error.startswith("ok      ARG-8 ")
+
+
+def test_cases_are_chosen_by_the_beginning_of_their_ids(tmp_path):
+    verdict = call(PATHS[0], "--only", "SIG-4,VER", folder=tmp_path)
+    assert [case["id"] for case in verdict.report["cases"]] == ["VER-1", "VER-2", "SIG-4.aborted", "SIG-4.success"]
 
 
 def test_arguments_behind_two_dashes_go_to_every_run():

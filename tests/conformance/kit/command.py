@@ -37,7 +37,7 @@ def command_line() -> argparse.ArgumentParser:
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("executable", nargs="?", metavar="EXECUTABLE")
     parser.add_argument("--hosts", action="store_true", help="real migrations between two hosts of the testbed; needs root")
-    parser.add_argument("--only", metavar="ID[,ID...]", help="these cases; CFG-1 means CFG-1.default-used, too")
+    parser.add_argument("--only", metavar="ID[,ID...]", help="these cases; CFG-1 means CFG-1.default-used, too, and CFG all of CFG-*")
     parser.add_argument("--report", metavar="FILE", help="write the report, JSON as report.schema.json has it; - is standard "
                         "output, and the lines for a person go to standard error then")
     parser.add_argument("--name", help="the plugin's name, which its default configuration has; default: the file's name")
@@ -60,7 +60,7 @@ def chosen(only: str | None, mode: str) -> list[Case]:
     if only is None:
         return of_mode
     wanted = [word for word in only.split(",") if word]
-    fits = {word: [case for case in of_mode if case.id == word or case.id.startswith(f"{word}.")] for word in wanted}
+    fits = {word: [case for case in of_mode if case.id == word or case.id.startswith((f"{word}.", f"{word}-"))] for word in wanted}
     unknown = [word for word, found in fits.items() if not found]
     if unknown or not wanted:
         raise Unusable(f"no such case in this mode: {', '.join(unknown) or repr(only)}; --list has all of them")
