@@ -71,7 +71,8 @@ bool Seen::has_argument(const std::string& word) const {
 
 bool Seen::stuck() const {
     const Clock::rep began_at = look_began;
-    return began_at != 0 && Clock::now().time_since_epoch().count() - began_at > 30'000'000;
+    constexpr Clock::rep longer_than_usual_ns = 100'000'000;
+    return began_at != 0 && Clock::now().time_since_epoch().count() - began_at > longer_than_usual_ns;
 }
 
 void keep_streams() {

@@ -40,7 +40,7 @@ class Look {
     Look() : began_(broken::Clock::now()) { seen().look_began = began_.time_since_epoch().count(); }
     ~Look() {
         seen().look_began = 0;
-        if (broken::Clock::now() - began_ > std::chrono::milliseconds(150)) seen().long_look = true;
+        if (broken::Clock::now() - began_ > std::chrono::milliseconds(500)) seen().long_look = true;
     }
     Look(const Look&) = delete;
     Look& operator=(const Look&) = delete;

@@ -37,7 +37,7 @@ def lost(trial):
 def hanging(trial):
     """libvirt's keepalive ends the connection, if it was asked for; here, as soon as the plugin may see it."""
     host, _ = ended(trial, 12, "where the daemon hangs in pre-copy", hang(during="pass 2"), endless=True,
-                    outages=[outage("pass 2", 400, reason="keepalive")])
+                    outages=[outage("pass 2", 800, reason="keepalive")])
     trial.expect(host.calls("virConnectSetKeepAlive", host="source"), "that it asks for keepalive, or it would wait for ever",
                  ", ".join(host.names()))
     trial.expect_no_calls(host, HARMFUL, "while the daemon hangs")

@@ -167,7 +167,7 @@ def asked_stuck(trial):
     host = trial.host(last_pass_ms=1000)
     run = trial.migrate(host)
     run.wait_for("the guest to be paused", lambda: [c for c in host.callbacks() if (c.kind, c.first) == (0, 3)])
-    run.rest(0.1)
+    run.rest(0.2)
     trial.ask(run, "while the guest is paused for the last pass")
 
 

@@ -185,7 +185,7 @@ class Trial:
         """Until a look at the guest hangs, or there was time enough for one."""
         until = time.monotonic() + self.soon
         while time.monotonic() < until and run.status_code is None:
-            if any(call.end is None and time.monotonic() - call.begin > 0.05 for call in host.calls(*LOOKS)):
+            if any(call.end is None and time.monotonic() - call.begin > 0.15 for call in host.calls(*LOOKS)):
                 return
             run.rest(0.01)
 
