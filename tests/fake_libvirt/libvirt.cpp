@@ -279,6 +279,11 @@ int virDomainFree(virDomainPtr domain) {
     return 0;
 }
 
+virConnectPtr virDomainGetConnect(virDomainPtr domain) {
+    fake::reset_error();
+    return domain->connection;
+}
+
 const char* virDomainGetName(virDomainPtr domain) {
     fake::reset_error();
     return scenario().guests[domain->guest].name.c_str();

@@ -95,10 +95,14 @@ Migration read_migration(const json& object) {
     reader.read("lingerMs", migration.linger_ms);
     if (const json* word = reader.find("end")) migration.end = end_of(*word);
     reader.read_moment("endAt", migration.end_at);
+    if (const json* moment = reader.find("postcopyAt")) migration.postcopy_at = Moment{moment->at(0), moment->at(1)};
+    reader.read("operation", migration.operation);
     reader.read_error("callError", migration.call_error);
     reader.read("callAfterMs", migration.call_after_ms);
     reader.read_words("silent", migration.silent);
     reader.done();
+    if (migration.operation != "migration" && migration.operation != "save")
+        throw std::runtime_error("unknown operation: " + migration.operation);
     if (migration.passes.empty()) throw std::runtime_error("a migration needs a pass");
     return migration;
 }

@@ -49,6 +49,8 @@ struct Migration {
     std::optional<Error> call_error;
     int call_after_ms = 2;
     std::vector<std::string> silent;
+    std::optional<Moment> postcopy_at;    ///< somebody switches to post-copy
+    std::string operation = "migration";  ///< or another job of the guest: "save"
 };
 
 struct Guest {

@@ -73,7 +73,9 @@ Statistics running_statistics(const Guest& guest, const Facts& facts, const Time
     if (phase == Phase::failing)
         statistics.type = timeline.end() == End::aborted ? VIR_DOMAIN_JOB_CANCELLED : VIR_DOMAIN_JOB_FAILED;
     List list(statistics);
-    list.integer(VIR_DOMAIN_JOB_OPERATION, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
+    list.integer(VIR_DOMAIN_JOB_OPERATION, guest.migration.operation == "save"
+                                               ? VIR_DOMAIN_JOB_OPERATION_SAVE
+                                               : VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
     list.number(VIR_DOMAIN_JOB_TIME_ELAPSED, whole_milliseconds(now - facts.started));
     const Progress progress = progress_at(guest.migration, timeline, now);
     if (progress.passes == 0) return statistics;  // QEMU has not begun

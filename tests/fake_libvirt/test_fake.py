@@ -151,6 +151,18 @@ told["statistics"] = {key: guest.jobStats()[key] for key in ["type", "operation"
     assert told["statistics"] == {"type": 2, "operation": 5, "memory_iteration": 1}
 
 
+def test_what_plugins_of_others_may_ask(client):
+    told = client("""
+told["uuid"] = [guest.UUID().hex(), guest.UUIDString().replace("-", ""), source.lookupByUUID(guest.UUID()).name()]
+told["where"] = [source.getURI(), source.getHostname(), source.getType(), guest.ID()]
+told["job"] = guest.jobInfo()[0]
+told["remaining"] = guest.jobInfo()[8]
+""")
+    assert told["uuid"][0] == told["uuid"][1] and told["uuid"][2] == "web"
+    assert told["where"] == ["fake:///source", "source", "QEMU", 1]
+    assert told["job"] == 2 and 0 < told["remaining"] < 100 << 20
+
+
 def test_post_copy(client):
     told = client(
         """

@@ -61,6 +61,10 @@ void Timeline::lay_out(Time now) {
         const Time last = milliseconds(std::max(1, migration_.passes.back().ms));
         while (t < now + milliseconds(2000)) t = add(Phase::pass, t, last, ++number);
     }
+    if (facts_.postcopy == 0 && migration_.postcopy_at) {
+        const Time at = time_of(*migration_.postcopy_at).value_or(never);
+        if (at <= now) facts_.postcopy = at;
+    }
     if (facts_.postcopy != 0) return lay_out_postcopy();
     if (migration_.endless) return;
     t = add(Phase::switchover, t, milliseconds(migration_.last_pass_ms));

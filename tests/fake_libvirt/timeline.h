@@ -92,7 +92,7 @@ class Timeline {
 
     const Guest& guest_;
     const Migration& migration_;
-    const Facts facts_;
+    Facts facts_;
     std::vector<Segment> segments_;
     std::vector<Happening> happenings_;
     End end_ = End::migrated;
