@@ -86,6 +86,11 @@ int answer(virConnectCredentialPtr asked, unsigned int count, void* opaque) noex
 
 }  // namespace
 
+std::optional<Error> check_credentials(const Credentials& credentials) {
+    Secret password;
+    return credentials.password_file ? password.read(*credentials.password_file) : std::nullopt;
+}
+
 Result<Connection> open_connection(const Endpoint& endpoint) {
     const Credentials& credentials = endpoint.credentials;
     Secret password;
