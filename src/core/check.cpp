@@ -214,7 +214,7 @@ CheckResult migration_uri(const Findings& findings) {
         return uri.path.empty() ? malformed("expected the path of a socket behind unix://") : passed(shown);
     if (uri.host.empty()) return malformed("expected the destination's name or address behind " + uri.scheme + "://");
     const auto loopback = [&] {
-        const std::string why = fmt::format("{} is the source itself to the source", quote(uri.host));
+        const std::string why = fmt::format("{} leads the source to itself", quote(uri.host));
         // A caller may forward a port that it knows. Which one the destination takes, nobody knows before.
         return uri.port.empty()
                    ? malformed(why + "; the memory has to go to the destination")
