@@ -54,7 +54,7 @@ bool has_host(const Findings& findings) {
     return findings.source && *findings.source;
 }
 bool has_guest(const Findings& findings) {
-    return findings.guest && *findings.guest;
+    return has_host(findings) && findings.guest && *findings.guest;
 }
 /// What is under way is taken over: then nothing is started.
 bool taken_over(const Findings& findings) {

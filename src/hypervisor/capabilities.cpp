@@ -43,7 +43,8 @@ void read_host(xmlTextReaderPtr reader, Capabilities& read) {
     constexpr int deepest = 16;
     constexpr std::size_t longest_uuid = 64;
     Place place;
-    while (xmlTextReaderRead(reader) == 1) {
+    int more = 0;
+    while ((more = xmlTextReaderRead(reader)) == 1) {
         const int type = xmlTextReaderNodeType(reader);
         const int depth = xmlTextReaderDepth(reader);
         if (depth < 0 || depth > deepest) return;
@@ -59,8 +60,8 @@ void read_host(xmlTextReaderPtr reader, Capabilities& read) {
             return;
         }
     }
-    // Cut short: what was not there may have followed.
-    if (read.migration == Migration::none) read.migration = Migration::unknown;
+    // Cut short, or spoilt: what was not there may have followed.
+    if (more != 0 && read.migration == Migration::none) read.migration = Migration::unknown;
 }
 
 }  // namespace

@@ -35,15 +35,27 @@ def one_pass(ms, mebibytes, **more):
     return {"ms": ms, "bytes": mebibytes * MEBI, **more}
 
 
-def guest(name="web", uuid=VM, memory=100 * MEBI, persistent=False, state="running", downtime_ms=300, **migration):
+def guest(
+    name="web",
+    uuid=VM,
+    memory=100 * MEBI,
+    persistent=False,
+    state="running",
+    downtime_ms=300,
+    host="source",
+    backup=False,
+    **migration,
+):
     """With a migration that goes well in about 120 ms, apart from what is told."""
     migration.setdefault("passes", [one_pass(50, 100), one_pass(25, 40, dirty_rate=80 * MEBI), one_pass(15, 10)])
     return {
+        "host": host,
         "name": name,
         "uuid": uuid,
         "memory": memory,
         "persistent": persistent,
         "state": state,
+        "backup": backup,
         "downtimeMs": downtime_ms,
         "migration": migration,
     }
@@ -166,7 +178,7 @@ class Running(Process):
 
 
 class FakeHost:
-    def __init__(self, folder, *rules, guests=None, outages=(), noise=False, destination="reachable", **one_guest):
+    def __init__(self, folder, *rules, guests=None, outages=(), noise=False, destination="reachable", facts=None, **one_guest):
         self.folder = Path(folder)
         self.scenario = self.folder / "scenario.json"
         self.trace_file = self.folder / "trace"
@@ -176,6 +188,7 @@ class FakeHost:
             "trace_file": str(self.trace_file),
             "source": SOURCE,
             "destination": destination,
+            **(facts or {}),
             "noise": noise,
             "guests": guests if guests is not None else [guest(**one_guest)],
             "rules": rules,
@@ -189,10 +202,10 @@ class FakeHost:
         own = {"VMMI_FAKE_SCENARIO": str(self.scenario), "LD_PRELOAD": LIBRARY, "ASAN_OPTIONS": asan}
         return {**os.environ, **own}
 
-    def start(self, plugin, vm=VM, streams=None, **keys):
+    def start(self, plugin, vm=VM, streams=None, options=(), uris=(DESTINATION, TRANSPORT), **keys):
         path = self.folder / "configuration.json"
         path.write_text(configuration(**{"connection": SOURCE, **keys}))
-        argv = [plugin.path, vm, DESTINATION, TRANSPORT, str(path)]
+        argv = [plugin.path, *options, vm, *uris, str(path)]
         return Running(argv, self.environment(), **(streams or {}))
 
     def run(self, plugin, **options):
