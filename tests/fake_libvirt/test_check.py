@@ -205,7 +205,7 @@ def test_a_hypervisor_that_does_not_migrate(plugin, host):
     assert found.unusual() == {"options": "failed"}
 
 
-@pytest.mark.parametrize("capabilities", ["", "no xml", "<capabilities><host>", "<" * 100_000, "<a>" * 100_000])
+@pytest.mark.parametrize("capabilities", ["", "no xml", "<capabilities><host>", "<" * 100_000, "<a>" * 100_000], ids=range(5))
 def test_capabilities_may_be_anything(plugin, host, capabilities):
     facts = {f"{side}_facts": {"capabilities": capabilities} for side in ("source", "destination")}
     assert report(host(facts=facts), plugin).ready
@@ -278,19 +278,20 @@ def test_all_that_is_wrong_is_told(plugin, host, tmp_path):  # CHECK-5
 # Lost and hanging
 
 
-@pytest.mark.parametrize("call", sorted(READING - {"virConnectOpenAuth", "virConnectClose"}))
+# The calls to the source up to the last answer, as they are where the guest has the UUID.
+ASKING = READING - {"virConnectClose", "virDomainLookupByName"}
+
+
+@pytest.mark.parametrize("call", sorted(ASKING - {"virConnectOpenAuth"}))
 def test_a_connection_that_is_lost_on_the_way(plugin, host, call):
     found = report(host(lose(call, host="source")), plugin)
-    assert not found.ready or call not in ("virDomainGetState", "virDomainGetInfo")
-    if not found.ready:
-        assert set(found.unusual()) <= {"guest", "options", "connection"}
-        assert {one["code"] for one in found.body["checks"]} <= {12, None}
+    assert found.unusual() == {"guest": "failed", "options": "skipped"}
+    assert found["guest"]["code"] == 12
 
 
-HANGING = sorted(READING - {"virConnectClose", "virDomainLookupByName"})
 
 
-@pytest.mark.parametrize("call", HANGING)
+@pytest.mark.parametrize("call", sorted(ASKING))
 def test_a_hanging_source_is_not_waited_for(any_plugin, host, call):  # CHECK-6
     fakes = host(hang(call, host="source"))
     began = time.monotonic()
