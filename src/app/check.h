@@ -12,8 +12,8 @@ namespace vmmi::app {
 /// no options.
 struct Inquiry {
     Findings known;  ///< what was found out so far: names, arguments, the configuration's problems
-    const Configuration* configuration;
-    Policy* policy;
+    const Configuration* configuration = nullptr;
+    Policy* policy = nullptr;
     system::Signals& signals;
 };
 
