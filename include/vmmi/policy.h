@@ -18,7 +18,7 @@ class Policy {
     Policy& operator=(const Policy&) = delete;
     virtual ~Policy() = default;
 
-    /// Called once, before the migration starts.
+    /// Called once, before the migration starts; by --check, too, after which none does.
     virtual MigrationRequest plan(const Guest& guest) = 0;
 
     /// Called in place of `plan` where a migration of the guest is under way already, whoever started it. The answer

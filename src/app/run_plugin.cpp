@@ -5,13 +5,17 @@
 
 #include <cstdlib>
 
+#include "app/check.h"
 #include "app/configuration_source.h"
 #include "app/supervise.h"
 #include "cli/command_line.h"
 #include "core/configuration.h"
+#include "hypervisor/connection.h"
+#include "hypervisor/survey.h"
 #include "message/messages.h"
 #include "system/channels.h"
 #include "system/clock.h"
+#include "system/file.h"
 #include "system/guard.h"
 #include "system/limits.h"
 #include "system/log.h"
@@ -30,7 +34,9 @@ class Run {
     std::uint64_t timestamp() { return timestamps_.next(); }
 
   private:
+    app::ConfigurationSource source_of(const cli::CommandLine& line) const;
     Result<Configuration> configure(const cli::CommandLine& line);
+    std::optional<Outcome> check(const cli::CommandLine& line, const Result<Configuration>& configuration);
     Result<Outcome> migrate(const cli::CommandLine& line, const Configuration& configuration, Policy& policy);
 
     const Plugin& plugin_;
@@ -67,6 +73,7 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
         guard_.emplace();
     }
     const Result<Configuration> configuration = configure(*line);
+    if (line->mode == Mode::check) return check(*line, configuration);
     if (!configuration) return failed(plugin_, configuration.error());
     // Settings that are fine one by one may contradict each other: the policy says so, to --print-config as well.
     const Result<std::unique_ptr<Policy>> policy = plugin_.make_policy(configuration->settings);
@@ -79,13 +86,57 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
     return outcome ? std::move(*outcome) : failed(plugin_, outcome.error());
 }
 
+app::ConfigurationSource Run::source_of(const cli::CommandLine& line) const {
+    return {line.config, fmt::format("{}/{}.json", VMMI_CONFIG_DIR, plugin_.name)};
+}
+
 Result<Configuration> Run::configure(const cli::CommandLine& line) {
-    const app::ConfigurationSource source{line.config, fmt::format("{}/{}.json", VMMI_CONFIG_DIR, plugin_.name)};
+    const app::ConfigurationSource source = source_of(line);
     const Result<Object> given = app::obtain_configuration(source, signals_);
     if (!given) return fail(given.error());
     Result<Configuration> configuration = make_configuration(*given, plugin_.keys);
     if (!configuration) configuration.error().details.insert(0, source.name() + ": ");
     return configuration;
+}
+
+std::optional<Outcome> Run::check(const cli::CommandLine& line, const Result<Configuration>& configuration) {
+    Findings known;
+    known.policy = plugin_.name;
+    known.plugin_version = plugin_.version;
+    known.client_version = hypervisor::client_version();
+    known.vm = line.vm;
+    known.destination_uri = line.destination_uri;
+    known.migration_uri = line.migration_uri;
+    known.privileged = ::geteuid() == 0;
+    const app::ConfigurationSource source = source_of(line);
+    const bool defaults = !source.argument && system::kind_of(source.default_path) == system::FileKind::missing;
+    known.configuration_name = defaults ? "the defaults; there is no " + source.name() : source.name();
+    std::unique_ptr<Policy> policy;
+    const auto note = [&](std::optional<Error> error) {
+        if (error) known.problems.push_back(std::move(*error));
+    };
+    if (configuration) {
+        known.connection = configuration->connection;
+        known.patience = configuration->connection_timeout;
+        if (Result<std::unique_ptr<Policy>> made = plugin_.make_policy(configuration->settings))
+            policy = std::move(*made);
+        else
+            note(made.error());
+        note(system::Log::check(*configuration));
+        note(hypervisor::check_credentials(configuration->credentials));
+    } else {
+        // Told to leave while the configuration was awaited: no question of its quality.
+        const ErrorCode code = configuration.error().code;
+        if (code == ErrorCode::detached || code == ErrorCode::migration_aborted)
+            return failed(plugin_, configuration.error());
+        note(configuration.error());
+    }
+    const Result<CheckReport> report =
+        app::check({std::move(known), configuration ? &*configuration : nullptr, policy.get(), signals_});
+    if (!report) return failed(plugin_, report.error());
+    channels_.write_output(message::check_message(*report, timestamps_.next()) + "\n");
+    if (const CheckResult* failure = report->first_failure()) return failed(plugin_, failure->error);
+    return std::nullopt;
 }
 
 Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& configuration, Policy& policy) {
@@ -139,10 +190,9 @@ int run_plugin(const Plugin& plugin, int argc, char** argv) {
         outcome = failed(plugin, {ErrorCode::unknown, "internal error",
                                   fmt::format("{}; this is a bug of plugin {}", error.what(), plugin.name)});
     }
-    if (!outcome) return EXIT_SUCCESS;
-    channels.write_error(message::completion_message(*outcome, run.timestamp()) + "\n");
+    if (outcome) channels.write_error(message::completion_message(*outcome, run.timestamp()) + "\n");
     // Not `return`: where libvirt's threads are still in a call, only the end of the process ends them.
-    ::_exit(outcome->error ? EXIT_FAILURE : EXIT_SUCCESS);
+    ::_exit(outcome && outcome->error ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 }  // namespace vmmi

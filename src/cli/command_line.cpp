@@ -27,10 +27,11 @@ constexpr std::array<Argument, 4> positionals{{
     {"MIGRATION-URI", "where the hypervisor sends the guest's memory, for example tcp://HOST"},
     {"CONFIG", "file with the configuration message, or - for standard input"},
 }};
-constexpr std::array<Argument, 4> options{{
+constexpr std::array<Argument, 5> options{{
     {"--help", "print this help and exit"},
     {"--version", "print the version and exit"},
     {"--print-config", "print the effective configuration, secrets masked, and exit; VM and the URIs may be left out"},
+    {"--check", "check everything up to the start, change nothing, print a report and exit"},
     {"--progress", "show a live progress bar on the controlling terminal"},
 }};
 
@@ -148,9 +149,11 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
     bool help = false;
     bool version = false;
     bool print_config = false;
+    bool check_only = false;
     app.add_flag("-h,--help", help);
     app.add_flag("-V,--version", version);
     app.add_flag("--print-config", print_config);
+    app.add_flag("--check", check_only);
     app.add_flag("--progress", line.progress);
     app.add_option("VM", line.vm);
     app.add_option("DESTINATION-URI", line.destination_uri);
@@ -173,9 +176,11 @@ Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const cha
         line.mode = CommandLine::Mode::version;
     else if (print_config)
         line.mode = CommandLine::Mode::print_config;
+    else if (check_only)
+        line.mode = CommandLine::Mode::check;
     if (line.config && (line.config->empty() || has_control_characters(*line.config)))
         return fail(malformed("CONFIG: expected a path or -, got " + quote(redact_uri(*line.config))));
-    if (line.mode != CommandLine::Mode::migrate) return line;
+    if (line.mode != CommandLine::Mode::migrate && line.mode != CommandLine::Mode::check) return line;
     if (std::optional<Error> error = check(line)) return fail(std::move(*error));
     return line;
 }

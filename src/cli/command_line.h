@@ -10,7 +10,7 @@
 namespace vmmi::cli {
 
 struct CommandLine {
-    enum class Mode { migrate, help, version, print_config };
+    enum class Mode { migrate, help, version, print_config, check };
 
     Mode mode = Mode::migrate;
     std::string vm;                     ///< UUID or name

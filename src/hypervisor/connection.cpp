@@ -92,6 +92,11 @@ int answer(virConnectCredentialPtr asked, unsigned int count, void* opaque) noex
 
 }  // namespace
 
+std::optional<Error> check_credentials(const Credentials& credentials) {
+    Secret password;
+    return credentials.password_file ? password.read(*credentials.password_file) : std::nullopt;
+}
+
 Result<Connection> open_connection(const Endpoint& endpoint) {
     if (endpoint.obstacle != nullptr) {
         if (std::optional<Error> error = endpoint.obstacle()) return fail(std::move(*error));

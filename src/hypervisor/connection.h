@@ -21,7 +21,11 @@ struct Endpoint {
 };
 
 /// Opens a connection that notices a daemon which does not answer. The password is read for this one call and wiped
-/// after it. Never prompts. Fails with `bad_file_path` for the password file and `libvirt_disconnected` for libvirt.
+/// after it. Never prompts. Fails with `bad_file_path` for the password file and `libvirt_disconnected` for libvirt,
+/// whose answer `last_error` has then.
 Result<Connection> open_connection(const Endpoint& endpoint);
+
+/// Why the password file is of no use, or nothing.
+std::optional<Error> check_credentials(const Credentials& credentials);
 
 }  // namespace vmmi::hypervisor

@@ -29,4 +29,22 @@ std::string uuid_of(virDomainPtr domain) {
     return virDomainGetUUIDString(domain, text.data()) < 0 ? std::string() : std::string(text.data());
 }
 
+Guest guest_of(virDomainPtr domain, GuestState state) {
+    Guest guest;
+    const char* name = virDomainGetName(domain);
+    guest.name = name != nullptr ? name : "";
+    guest.uuid = uuid_of(domain);
+    virDomainInfo info{};
+    if (virDomainGetInfo(domain, &info) == 0) guest.memory = {std::uint64_t{info.memory} << 10};
+    guest.paused = state == GuestState::paused;
+    guest.persistent = virDomainIsPersistent(domain) == 1;
+    return guest;
+}
+
+Domain find_guest(virConnectPtr connection, const std::string& vm) {
+    Domain domain(virDomainLookupByUUIDString(connection, vm.c_str()));
+    if (!domain) domain.reset(virDomainLookupByName(connection, vm.c_str()));
+    return domain;
+}
+
 }  // namespace vmmi::hypervisor

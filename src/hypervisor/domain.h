@@ -6,6 +6,7 @@
 
 #include "core/job.h"
 #include "hypervisor/libvirt_handle.h"
+#include "vmmi/migration.h"
 
 namespace vmmi::hypervisor {
 
@@ -13,5 +14,9 @@ namespace vmmi::hypervisor {
 GuestState state_of(virDomainPtr domain);
 std::optional<JobStats> stats_of(virDomainPtr domain, unsigned int flags);
 std::string uuid_of(virDomainPtr domain);
+Guest guest_of(virDomainPtr domain, GuestState state);
+
+/// By UUID first, then by name.
+Domain find_guest(virConnectPtr connection, const std::string& vm);
 
 }  // namespace vmmi::hypervisor

@@ -122,6 +122,32 @@ const char* word(GuestState state) {
     return "unknown";
 }
 
+const char* word(CheckResult::Verdict verdict) {
+    switch (verdict) {
+        case CheckResult::Verdict::passed:
+            return "passed";
+        case CheckResult::Verdict::warning:
+            return "warning";
+        case CheckResult::Verdict::failed:
+            return "failed";
+        case CheckResult::Verdict::skipped:
+            return "skipped";
+    }
+    return "unknown";
+}
+
+Value text_or_null(const std::string& text) {
+    return text.empty() ? Value() : Value(text);
+}
+
+Value versions(const std::optional<HostFacts>& host) {
+    if (!host) return {};
+    const auto text = [](const Version& version) { return version ? Value(version_text(*version)) : Value(); };
+    return Object{{"libvirt", text(host->libvirt)},
+                  {"hypervisor", text_or_null(host->hypervisor)},
+                  {"hypervisorVersion", text(host->hypervisor_version)}};
+}
+
 Value action_record(const ActionRecord& record) {
     Object object;
     object.set("atMs", milliseconds(record.at));
@@ -244,6 +270,26 @@ std::string completion_message(const Outcome& outcome, std::uint64_t timestamp) 
     body.set("result", word);
     body.set(word, std::move(result));
     return envelope("completion", timestamp, std::move(body));
+}
+
+std::string check_message(const CheckReport& report, std::uint64_t timestamp) {
+    List checks;
+    for (const CheckResult& check : report.checks) {
+        const bool failed = check.verdict == CheckResult::Verdict::failed;
+        checks.push_back(Object{{"check", check.check},
+                                {"result", word(check.verdict)},
+                                {"code", failed ? Value(static_cast<int>(check.error.code)) : Value()},
+                                {"details", bounded(check.error.details)}});
+    }
+    Object body;
+    body.set("policy", report.policy);
+    body.set("result", report.first_failure() == nullptr ? "ready" : "not-ready");
+    body.set("checks", std::move(checks));
+    body.set("versions", Object{{"plugin", report.plugin_version},
+                                {"libvirtClient", text_or_null(report.client_version)},
+                                {"source", versions(report.source)},
+                                {"destination", versions(report.destination)}});
+    return envelope("check", timestamp, std::move(body));
 }
 
 std::string configuration_message(const Configuration& configuration) {

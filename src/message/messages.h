@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/check.h"
 #include "core/configuration.h"
 #include "core/report.h"
 #include "vmmi/result.h"
@@ -17,6 +18,7 @@ Result<Object> read_configuration(std::string_view text);
 
 /// Messages as one line of JSON, without a line end. `timestamp` is in seconds since the epoch.
 std::string status_message(const Status& status, std::uint64_t timestamp);
+std::string check_message(const CheckReport& report, std::uint64_t timestamp);
 std::string completion_message(const Outcome& outcome, std::uint64_t timestamp);
 
 /// A complete configuration message for people to read and to use again; secrets are masked.

@@ -9,6 +9,10 @@
 #include <spdlog/sinks/systemd_sink.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
 #include "core/describe.h"
 #include "system/fd.h"
 #include "system/file.h"
@@ -36,21 +40,21 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
     Fd file_;
 };
 
-Result<Fd> open_file(const std::string& path) {
-    const auto bad = [&](const std::string& why) {
-        return fail(
-            ErrorCode::bad_file_path, "bad log file",
-            fmt::format("configuration.logFilePath: {}: {}; it is to be a regular file that may be written, or a "
-                        "new one in a folder that is there",
-                        quote(path), why));
-    };
+Error bad_file(const std::string& path, const std::string& why) {
+    return {
+        ErrorCode::bad_file_path, "bad log file",
+        fmt::format("configuration.logFilePath: {}: {}; it is to be a regular file that may be written, or a new one "
+                    "in a folder that is there",
+                    quote(path), why)};
+}
+
+/// With `more` of open's flags. What has no end, such as /proc/PID/mem, cannot be appended to.
+Opened open_to_append(const std::string& path, int more = 0) {
     // Nobody but the owner and the group reads it, whatever the umask: guests have names.
     constexpr mode_t mode = 0640;
-    auto [file, obstacle] = open_regular(path, O_WRONLY | O_APPEND | O_CREAT, mode);
-    if (!file) return bad(obstacle);
-    // What has no end, such as /proc/PID/mem, cannot be appended to.
-    if (::lseek(file.get(), 0, SEEK_END) < 0) return bad("not a regular file");
-    return std::move(file);
+    Opened opened = open_regular(path, O_WRONLY | O_APPEND | more, mode);
+    if (opened.file && ::lseek(opened.file.get(), 0, SEEK_END) < 0) return {Fd(), "not a regular file"};
+    return opened;
 }
 
 Sink_ make_sink(const Configuration& configuration, Fd file, const std::string& ident) {
@@ -108,6 +112,25 @@ std::string one_line(std::string_view text) {
     return line;
 }
 
+/// The file that would be made for that path: links that lead nowhere are followed.
+std::filesystem::path place_of(std::filesystem::path path) {
+    constexpr int most_links = 40;  // as the kernel has it
+    std::error_code ignored;
+    for (int i = 0; i < most_links && std::filesystem::is_symlink(path, ignored); ++i)
+        path = path.parent_path() / std::filesystem::read_symlink(path, ignored);
+    return path;
+}
+
+/// Why it could neither be appended to nor made; nothing where it could.
+std::optional<std::string> obstacle_to_append(const std::string& path) {
+    Opened opened = open_to_append(path);
+    if (opened.file) return std::nullopt;
+    if (kind_of(path) != FileKind::missing) return opened.obstacle;
+    const std::string folder = place_of(path).parent_path();
+    if (::faccessat(AT_FDCWD, folder.empty() ? "." : folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return std::nullopt;
+    return std::generic_category().message(errno);
+}
+
 }  // namespace
 
 struct Log::Sink {
@@ -124,9 +147,9 @@ Result<Log> Log::open(const Configuration& configuration, const std::string& plu
     if (configuration.log_target == LogTarget::none || configuration.verbose == 0) return log;
     Fd file;
     if (configuration.log_target == LogTarget::file) {
-        Result<Fd> opened = open_file(configuration.log_file_path);
-        if (!opened) return fail(opened.error());
-        file = std::move(*opened);
+        Opened opened = open_to_append(configuration.log_file_path, O_CREAT);
+        if (!opened.file) return fail(bad_file(configuration.log_file_path, opened.obstacle));
+        file = std::move(opened.file);
     }
     log.sink_ = std::make_unique<Sink>(
         Sink{spdlog::logger(plugin, make_sink(configuration, std::move(file), "vmmi-" + plugin))});
@@ -139,6 +162,13 @@ Result<Log> Log::open(const Configuration& configuration, const std::string& plu
     else
         logger.set_pattern("%v");
     return log;
+}
+
+std::optional<Error> Log::check(const Configuration& configuration) {
+    if (configuration.log_target != LogTarget::file || configuration.verbose == 0) return std::nullopt;
+    const std::string& path = configuration.log_file_path;
+    if (const std::optional<std::string> obstacle = obstacle_to_append(path)) return bad_file(path, *obstacle);
+    return std::nullopt;
 }
 
 void Log::write(Level level, std::string_view text) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,8 @@ class Log {
 
     /// Fails with `bad_file_path` if the file cannot be appended to.
     static Result<Log> open(const Configuration& configuration, const std::string& plugin);
+    /// Why `open` would fail, or nothing. Makes no file.
+    static std::optional<Error> check(const Configuration& configuration);
 
     void write(Level level, std::string_view text);
 

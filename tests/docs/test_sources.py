@@ -44,6 +44,7 @@ LAYERS = {
 # A heavy or foreign library has one home.
 HOMES = {
     "libvirt/": "src/hypervisor",
+    "libxml/": "src/hypervisor",
     "nlohmann/": "src/message",
     "CLI/": "src/cli",
     "spdlog/": "src/system",

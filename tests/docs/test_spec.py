@@ -33,7 +33,6 @@ WITHOUT_TEST = {
     "MSG-10": "binds the caller",
     "COMP-6": "binds the caller",
     "ERR-2": "no plugin of this project has a code of its own",
-    "FAIL-14": "the plugins of this project have no runtime data",
 }
 
 
@@ -120,7 +119,7 @@ def test_an_example_is_a_valid_message(block):
 
 def test_an_example_is_of_every_kind():
     kinds = [json.loads(parameter.values[0])["contentType"] for parameter in examples()]
-    assert {"configuration", "status", "completion"} == set(kinds)
+    assert {"configuration", "status", "completion", "check"} == set(kinds)
 
 
 # Tables
@@ -142,7 +141,7 @@ def with_type(value):
 
 
 # As the tables say it: the words of JSON Schema.
-TYPES = {"list of strings": "array", "list of actions": "array"}
+TYPES = {"list of strings": "array", "list of actions": "array", "list of objects": "array"}
 
 
 def types_of_table(cell):
@@ -155,6 +154,8 @@ def types_of_schema(definition):
         return sorted("action" if "$ref" in one else one["type"] for one in definition["oneOf"])
     if "enum" in definition:
         return ["string"]
+    if "$ref" in definition:
+        return ["object"]
     return sorted(with_type(definition["type"]))
 
 
@@ -166,6 +167,7 @@ def bodies():
     yield "4.2 Completion", completion["error"], {"code", "message", "details"}
     yield "4.3 Actions", completion["action"], set()
     yield "4.3 Actions", status["$defs"]["action"], set()
+    yield "4.4 Check", schema("check")["$defs"]["check"], set()
 
 
 @pytest.mark.parametrize("title, body, more", bodies(), ids=lambda value: value if isinstance(value, str) else "")
@@ -195,6 +197,12 @@ def test_the_causes_are_those_of_the_schema():
     error = schema("completion")["$defs"]["error"]["properties"]["cause"]
     permitted = {word for one in (causes, error) for word in one.get("enum", [one.get("const")])}
     assert set(keys(table("4.2 Completion", "cause"))) == permitted
+
+
+def test_the_checks_and_their_results_are_those_of_the_schema():
+    one = schema("check")["$defs"]["one"]["properties"]
+    assert keys(table("4.4 Check", "check")) == one["check"]["enum"]
+    assert set(keys(table("4.4 Check", "result"))) == set(one["result"]["enum"])
 
 
 def test_the_codes_are_those_of_the_schema_and_of_the_code():  # ERR-1

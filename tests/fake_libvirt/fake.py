@@ -98,12 +98,12 @@ class FakeHost(FakeHosts):
 
     patience = PATIENCE
 
-    def start(self, plugin, vm=VM, streams=None, **keys):
+    def start(self, plugin, vm=VM, streams=None, options=(), uris=(DESTINATION, TRANSPORT), **keys):
         path = self.folder / "configuration.json"
         # All fake guests have the same UUID: what one run leaves is not for those of other tests.
         own = {"connection": SOURCE, "runtimeDirectory": str(self.folder / "run")}
         path.write_text(configuration(**{**own, **keys}))
-        argv = [plugin.path, vm, DESTINATION, TRANSPORT, str(path)]
+        argv = [plugin.path, *options, vm, *uris, str(path)]
         return Running(argv, self.environment(), **(streams or {}))
 
     def run(self, plugin, **options):

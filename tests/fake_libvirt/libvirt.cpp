@@ -198,8 +198,36 @@ int virConnectSetKeepAlive(virConnectPtr connection, int interval, unsigned int 
 int virConnectGetLibVersion(virConnectPtr connection, unsigned long* version) {
     Call call("virConnectGetLibVersion", connection);
     if (!call.admitted()) return -1;
-    *version = 9'000'000;
+    *version = fake::facts_of(connection->host).libvirt;
     return 0;
+}
+
+int virConnectGetVersion(virConnectPtr connection, unsigned long* version) {
+    Call call("virConnectGetVersion", connection);
+    if (!call.admitted()) return -1;
+    *version = fake::facts_of(connection->host).hypervisor;
+    return 0;
+}
+
+const char* virConnectGetType(virConnectPtr connection) {
+    Call call("virConnectGetType", connection);
+    return call.admitted() ? fake::facts_of(connection->host).type.c_str() : nullptr;
+}
+
+char* virConnectGetHostname(virConnectPtr connection) {
+    Call call("virConnectGetHostname", connection);
+    return call.admitted() ? ::strdup(fake::facts_of(connection->host).name.c_str()) : nullptr;
+}
+
+char* virConnectGetCapabilities(virConnectPtr connection) {
+    Call call("virConnectGetCapabilities", connection);
+    if (!call.admitted()) return nullptr;
+    const fake::HostFacts& facts = fake::facts_of(connection->host);
+    const std::string usual = "<capabilities>\n\n  <host>\n    <uuid>" + facts.uuid +
+                              "</uuid>\n    <migration_features>\n      <live/>\n      <uri_transports>\n"
+                              "        <uri_transport>tcp</uri_transport>\n      </uri_transports>\n"
+                              "    </migration_features>\n  </host>\n\n</capabilities>\n";
+    return ::strdup(facts.capabilities.value_or(usual).c_str());
 }
 
 int virConnectRegisterCloseCallback(virConnectPtr connection, virConnectCloseFunc callback, void* opaque,

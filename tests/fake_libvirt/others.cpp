@@ -69,16 +69,6 @@ char* virConnectGetURI(virConnectPtr connection) {
     return ::strdup(connection->host == fake::Host::source ? scenario().source.c_str() : "fake:///destination");
 }
 
-char* virConnectGetHostname(virConnectPtr connection) {
-    fake::reset_error();
-    return ::strdup(connection->host == fake::Host::source ? "source" : "destination");
-}
-
-const char* virConnectGetType(virConnectPtr) {
-    fake::reset_error();
-    return "QEMU";
-}
-
 // Errors
 
 namespace {

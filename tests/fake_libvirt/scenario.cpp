@@ -65,6 +65,11 @@ End end_of(const std::string& word) {
     return ends.at(word);
 }
 
+Host host_of(const std::string& word) {
+    static const std::map<std::string, Host> hosts{{"source", Host::source}, {"destination", Host::destination}};
+    return hosts.at(word);
+}
+
 Pass read_pass(const json& object) {
     Reader reader(object);
     Pass pass;
@@ -107,14 +112,27 @@ Migration read_migration(const json& object) {
     return migration;
 }
 
+void read_host(const json& object, HostFacts& host) {
+    Reader reader(object);
+    reader.read("name", host.name);
+    reader.read("uuid", host.uuid);
+    reader.read("type", host.type);
+    reader.read("libvirt", host.libvirt);
+    reader.read("hypervisor", host.hypervisor);
+    reader.read("capabilities", host.capabilities);
+    reader.done();
+}
+
 Guest read_guest(const json& object) {
     Reader reader(object);
     Guest guest;
+    if (const json* host = reader.find("host")) guest.host = host_of(*host);
     reader.read("name", guest.name);
     reader.read("uuid", guest.uuid);
     reader.read("memory", guest.memory);
     reader.read("persistent", guest.persistent);
     reader.read("state", guest.state);
+    reader.read("backup", guest.backup);
     reader.read("downtimeMs", guest.downtime_ms);
     if (const json* migration = reader.find("migration")) guest.migration = read_migration(*migration);
     reader.done();
@@ -136,8 +154,7 @@ Rule read_rule(const json& object) {
     Reader reader(object);
     Rule rule;
     reader.read_words("call", rule.calls);
-    if (const json* host = reader.find("host"))
-        rule.host = host->get<std::string>() == "destination" ? Host::destination : Host::source;
+    if (const json* host = reader.find("host")) rule.host = host_of(*host);
     reader.read_words("during", rule.during);
     reader.read("from", rule.from);
     reader.read("to", rule.to);
@@ -159,6 +176,8 @@ Scenario read_scenario(const char* path) {
     reader.read("traceFile", scenario.trace_file);
     reader.read("source", scenario.source);
     reader.read("destination", scenario.destination);
+    if (const json* host = reader.find("sourceFacts")) read_host(*host, scenario.source_facts);
+    if (const json* host = reader.find("destinationFacts")) read_host(*host, scenario.destination_facts);
     reader.read("noise", scenario.noise);
     if (const json* list = reader.find("guests"))
         for (const json& one : *list) scenario.guests.push_back(read_guest(one));
@@ -171,6 +190,10 @@ Scenario read_scenario(const char* path) {
 }
 
 }  // namespace
+
+const HostFacts& facts_of(Host host) {
+    return host == Host::source ? scenario().source_facts : scenario().destination_facts;
+}
 
 const Scenario& scenario() {
     // Never destroyed: threads may still be in a call when the process ends.

@@ -53,17 +53,29 @@ struct Migration {
     std::string operation = "migration";  ///< or another job of the guest: "save"
 };
 
+enum class Host { source, destination };
+
+/// What a daemon tells of its host.
+struct HostFacts {
+    std::string name;
+    std::string uuid;
+    std::string type = "QEMU";
+    unsigned long libvirt = 9'000'000;
+    unsigned long hypervisor = 7'002'000;
+    std::optional<std::string> capabilities;  ///< none: of a QEMU host with that UUID
+};
+
 struct Guest {
+    Host host = Host::source;  ///< at the destination: it is there, and never at the source
     std::string name;
     std::string uuid;
     std::uint64_t memory = 0;
     bool persistent = false;
     std::string state = "running";
+    bool backup = false;  ///< a job is in progress that is no migration
     std::uint64_t downtime_ms = 300;
     Migration migration;
 };
-
-enum class Host { source, destination };
 
 /// The daemon goes away: all connections that were opened before are lost.
 struct Outage {
@@ -92,11 +104,16 @@ struct Scenario {
     std::string trace_file;
     std::string source = "fake:///source";
     std::string destination = "reachable";
+    HostFacts source_facts{.name = "source", .uuid = "5c2a64c4-9a3a-4d0e-8f3b-000000000001", .capabilities = {}};
+    HostFacts destination_facts{
+        .name = "destination", .uuid = "5c2a64c4-9a3a-4d0e-8f3b-000000000002", .capabilities = {}};
     bool noise = false;
     std::vector<Guest> guests;
     std::vector<Rule> rules;
     std::vector<Outage> outages;
 };
+
+const HostFacts& facts_of(Host host);
 
 /// Of the file that VMMI_FAKE_SCENARIO names. If it makes no sense, the process ends with status 70 and
 /// the reason is in a file beside it, with `.error` at the end of its name.

@@ -19,15 +19,27 @@ def one_pass(ms, mebibytes, **more):
     return {"ms": ms, "bytes": mebibytes * MEBI, **more}
 
 
-def guest(name="web", uuid=VM, memory=100 * MEBI, persistent=False, state="running", downtime_ms=300, **migration):
+def guest(
+    name="web",
+    uuid=VM,
+    memory=100 * MEBI,
+    persistent=False,
+    state="running",
+    downtime_ms=300,
+    host="source",
+    backup=False,
+    **migration,
+):
     """With a migration that goes well in about 120 ms, apart from what is told."""
     migration.setdefault("passes", [one_pass(50, 100), one_pass(25, 40, dirty_rate=80 * MEBI), one_pass(15, 10)])
     return {
+        "host": host,
         "name": name,
         "uuid": uuid,
         "memory": memory,
         "persistent": persistent,
         "state": state,
+        "backup": backup,
         "downtimeMs": downtime_ms,
         "migration": migration,
     }
@@ -102,7 +114,18 @@ class FakeHosts:
 
     patience = 60
 
-    def __init__(self, folder, *rules, guests=None, outages=(), noise=False, source=SOURCE, destination="reachable", **one_guest):
+    def __init__(
+        self,
+        folder,
+        *rules,
+        guests=None,
+        outages=(),
+        noise=False,
+        source=SOURCE,
+        destination="reachable",
+        facts=None,
+        **one_guest,
+    ):
         self.folder = Path(folder)
         self.scenario = self.folder / "scenario.json"
         self.trace_file = self.folder / "trace"
@@ -111,6 +134,7 @@ class FakeHosts:
             "trace_file": str(self.trace_file),
             "source": source,
             "destination": destination,
+            **(facts or {}),
             "noise": noise,
             "guests": guests if guests is not None else [guest(**one_guest)],
             "rules": rules,

@@ -67,7 +67,12 @@ Progress progress_at(const Migration& migration, const Timeline& timeline, Time 
 
 Statistics running_statistics(const Guest& guest, const Facts& facts, const Timeline& timeline, Time now) {
     Statistics statistics;
-    if (!timeline.job_active(now)) return statistics;
+    if (!timeline.job_active(now)) {
+        if (!guest.backup) return statistics;
+        statistics.type = VIR_DOMAIN_JOB_UNBOUNDED;
+        List(statistics).integer(VIR_DOMAIN_JOB_OPERATION, VIR_DOMAIN_JOB_OPERATION_BACKUP);
+        return statistics;
+    }
     const Phase phase = timeline.at(now).phase;
     statistics.type = VIR_DOMAIN_JOB_UNBOUNDED;
     if (phase == Phase::failing)

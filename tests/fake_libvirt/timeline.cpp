@@ -145,6 +145,7 @@ State Timeline::state(Host host, Time now) const {
     if (guest_.state == "paused" || facts_.suspended) resting = paused;
     if (guest_.state == "shutoff") resting = {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN};
     const State arrived = guest_.state == "paused" ? paused : State{VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_MIGRATED};
+    if (guest_.host == Host::destination) return away ? resting : gone;
     const State incoming{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION};
     switch (segment.phase) {
         case Phase::before:

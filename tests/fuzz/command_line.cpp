@@ -51,7 +51,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         require(!line->config->empty() && !has_control_characters(*line->config), "CONFIG is a path");
         require(std::ranges::find(arguments, *line->config) != arguments.end(), "CONFIG is an argument");
     }
-    if (line->mode != cli::CommandLine::Mode::migrate) return 0;
+    using Mode = cli::CommandLine::Mode;
+    if (line->mode != Mode::migrate && line->mode != Mode::check) return 0;
     for (const std::string& value : {line->vm, line->destination_uri, line->migration_uri}) {
         require(!value.empty() && !has_control_characters(value), "an argument is text");
         require(std::ranges::find(arguments, value) != arguments.end(), "an argument is taken as it is");

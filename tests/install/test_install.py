@@ -69,7 +69,7 @@ def test_the_tree_is_complete(prefix):  # PROC-2
     assert os.access(prefix / "libexec/vmmi/precopy", os.X_OK)
     for header in (ROOT / "include" / "vmmi").iterdir():
         assert (prefix / "include" / "vmmi" / header.name).is_file()
-    for kind in ["configuration", "status", "completion"]:
+    for kind in ["configuration", "status", "completion", "check"]:
         json.loads((prefix / f"share/vmmi/schema/{kind}.schema.json").read_text())
     for document in ["README.md", "SPEC.md", "LICENSE", "precopy/README.md", "precopy/example.json"]:
         assert (prefix / "share/doc/vmmi" / document).is_file(), document

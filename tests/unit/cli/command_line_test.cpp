@@ -64,6 +64,15 @@ TEST(CommandLine, PrintsTheConfigurationWithoutAGuest) {
     EXPECT_EQ(line->config, "example.json");
 }
 
+TEST(CommandLine, ChecksWithAllArguments) {  // CHECK-7
+    EXPECT_EQ(parse({"--check", vm, destination, transport})->mode, Mode::check);
+    EXPECT_EQ(parse({vm, destination, transport, "-", "--check"})->config, "-");
+    EXPECT_EQ(problem({"--check", vm, destination}).code, ErrorCode::missing_parameters);
+    EXPECT_EQ(problem({"--check", vm, "host", transport}).code, ErrorCode::malformed_parameters);
+    EXPECT_EQ(problem({"--check=1", vm, destination, transport}).code, ErrorCode::malformed_parameters);
+    EXPECT_EQ(parse({"--check", "--print-config"})->mode, Mode::print_config);
+}
+
 TEST(CommandLine, NamesWhatIsMissing) {  // ARG-5
     EXPECT_EQ(problem({}).code, ErrorCode::missing_parameters);
     EXPECT_NE(problem({}).details.find("VM, DESTINATION-URI, MIGRATION-URI"), std::string::npos);
@@ -148,12 +157,26 @@ TEST(CommandLine, MayHaveNoArgumentNotEvenAName) {  // ARG-5
 
 TEST(Help, NamesEveryArgumentOptionSignalAndKey) {
     const std::string text = help_text(plugin());
-    for (const char* part :
-         {"demo: shows things", "Usage: demo", "VM", "DESTINATION-URI", "MIGRATION-URI", "CONFIG", "--help",
-          "--version", "--print-config", "--progress", "SIGUSR1", "SIGINT", "SIGTERM",
-          "  connection  (string, default \"qemu:///system\")", "  connectionCredentials.username  (string)",
-          "  stepMs  (integer 1..9, default 3)\n      a step\n", "  outer.word  (a | b, default \"a\")",
-          "  items  (list)", "  items[].flag  (boolean, default true)"})
+    for (const char* part : {"demo: shows things",
+                             "Usage: demo",
+                             "VM",
+                             "DESTINATION-URI",
+                             "MIGRATION-URI",
+                             "CONFIG",
+                             "--help",
+                             "--version",
+                             "--print-config",
+                             "--check",
+                             "--progress",
+                             "SIGUSR1",
+                             "SIGINT",
+                             "SIGTERM",
+                             "  connection  (string, default \"qemu:///system\")",
+                             "  connectionCredentials.username  (string)",
+                             "  stepMs  (integer 1..9, default 3)\n      a step\n",
+                             "  outer.word  (a | b, default \"a\")",
+                             "  items  (list)",
+                             "  items[].flag  (boolean, default true)"})
         EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
 }
 

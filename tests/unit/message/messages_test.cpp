@@ -156,6 +156,44 @@ TEST(CompletionMessage, KeepsTheNumbersOfTheInterface) {  // ERR-1
     for (const auto& [code, number] : codes) EXPECT_EQ(static_cast<int>(code), number);
 }
 
+CheckReport report() {
+    CheckReport report;
+    report.policy = "precopy";
+    report.plugin_version = "1.2.3";
+    report.checks = {
+        {"guest", CheckResult::Verdict::failed, {ErrorCode::vm_unknown, "vm unknown", "no guest \x1b"}},
+        {"options", CheckResult::Verdict::skipped, {ErrorCode::none, "", "no guest"}},
+        {"destination", CheckResult::Verdict::warning, {ErrorCode::none, "", "old"}},
+        {"migrationUri", CheckResult::Verdict::passed, {ErrorCode::none, "", "fine"}},
+    };
+    report.destination = HostFacts{"b", "2", "QEMU", version(7, 2, 1), std::nullopt, HostFacts::Migration::live};
+    return report;
+}
+
+TEST(CheckMessage, CarriesEveryCheck) {  // CHECK-2 MSG-2 MSG-7
+    expect_message(check_message(report(), noon), R"({
+        "vmmiVersion": "0.4.1", "contentType": "check", "timestamp": 1700000000,
+        "check": {
+            "policy": "precopy", "result": "not-ready",
+            "checks": [
+                {"check": "guest", "result": "failed", "code": 10, "details": "no guest \u001b"},
+                {"check": "options", "result": "skipped", "code": null, "details": "no guest"},
+                {"check": "destination", "result": "warning", "code": null, "details": "old"},
+                {"check": "migrationUri", "result": "passed", "code": null, "details": "fine"}
+            ],
+            "versions": {
+                "plugin": "1.2.3", "libvirtClient": null, "source": null,
+                "destination": {"libvirt": null, "hypervisor": "QEMU", "hypervisorVersion": "7.2.1"}
+            }
+        }})");
+}
+
+TEST(CheckMessage, IsReadyWithoutAFailure) {  // CHECK-3
+    CheckReport ready = report();
+    ready.checks.erase(ready.checks.begin());
+    EXPECT_NE(check_message(ready, noon).find(R"("result":"ready")"), std::string::npos);
+}
+
 TEST(ConfigurationMessage, IsReadInBothVersions) {  // VER-1
     for (const char* version : {"0.3.0", "0.4.1"}) {
         const Result<Object> body = read_configuration(std::string(R"({"vmmiVersion": ")") + version +

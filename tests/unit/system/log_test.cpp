@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -47,6 +48,36 @@ TEST(Log, KeepsMoreTheMoreVerboseItIs) {  // CFG-18
     EXPECT_EQ(lines(1), 3);
     EXPECT_EQ(lines(2), 4);
     EXPECT_EQ(lines(3), 5);
+}
+
+TEST(Log, IsCheckedWithoutAFile) {  // CHECK-1
+    const test::TemporaryFolder folder;
+    const std::string path = folder / "log";
+    EXPECT_EQ(Log::check(logging_to(path, 1)), std::nullopt);
+    EXPECT_NE(::access(path.c_str(), F_OK), 0) << "nothing was made";
+    for (const std::string& wrong :
+         {folder / "missing/log", folder / ".", std::string("/dev/full"), folder / std::string(300, 'x')}) {
+        const std::optional<Error> error = Log::check(logging_to(wrong, 1));
+        ASSERT_TRUE(error) << wrong;
+        EXPECT_EQ(error->code, ErrorCode::bad_file_path);
+        EXPECT_FALSE(Log::open(logging_to(wrong, 1), "demo")) << "the log agrees: " << wrong;
+        EXPECT_EQ(Log::check(logging_to(wrong, 0)), std::nullopt) << "no log is asked for";
+    }
+}
+
+TEST(Log, IsCheckedWhereALinkLeads) {
+    const test::TemporaryFolder folder;
+    const std::string good = folder / "good";
+    const std::string bad = folder / "bad";
+    const std::string around = folder / "around";
+    ASSERT_EQ(::symlink("log", good.c_str()), 0);
+    ASSERT_EQ(::symlink("missing/log", bad.c_str()), 0);
+    ASSERT_EQ(::symlink("around", around.c_str()), 0);
+    for (const std::string& path : {good, bad, around}) {
+        const bool passed = !Log::check(logging_to(path, 1));
+        EXPECT_EQ(passed, path == good) << path;
+        EXPECT_EQ(Log::open(logging_to(path, 1), "demo").has_value(), passed) << path;
+    }
 }
 
 TEST(Log, WritesATimeTheProcessAndTheLevel) {
