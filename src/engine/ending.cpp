@@ -24,9 +24,12 @@ bool alive(GuestState there) {
 
 }  // namespace
 
-/// Whether the destination has what the verdict says, or cannot be seen. After an abort, QEMU takes its time to go.
+/// Whether both hosts have what the verdict says, or the destination cannot be seen. After an abort, QEMU takes its time
+/// to go, and what becomes of the definition at the source, only a look tells.
 bool Session::settled(Verdict verdict) const {
-    if (!evidence_.destination || !evidence_.asked) return false;
+    if (!evidence_.source || !evidence_.destination || !evidence_.asked) return false;
+    const GuestState here = evidence_.source->state;
+    if (verdict == Verdict::completed && (alive(here) || here == GuestState::paused_for_migration)) return false;
     const GuestState there = *evidence_.destination;
     if (there == GuestState::unknown) return true;
     const bool nothing = there == GuestState::absent || there == GuestState::shut_off;

@@ -145,3 +145,21 @@ def test_an_abort_over_a_cut_data_link_is_an_abort(migrating, pair):  # SIG-4
     finally:
         pair.data.restore()
     assert guest.host() is pair.source
+
+
+def test_a_guest_that_powers_itself_off_in_mid_migration_is_told(start_guest, run_plugin):  # FAIL-6
+    guest = start_guest(**BUSY, power_off_after_seconds=15)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating(passes=2)
+    error = plugin.error(timeout=60)
+    assert (error["code"], error["cause"], error["retry"]) == (11, "guest-powered-off", False)
+    assert error["endState"] == {"source": "absent", "destination": "absent"}
+    assert guest.host() is None
+
+
+def test_a_guest_whose_qemu_crashes_in_mid_migration_is_told(migrating, pair):  # FAIL-6
+    guest, plugin = migrating
+    pair.source.kill_qemu(guest.name)
+    error = plugin.error(timeout=30)
+    assert (error["code"], error["cause"], error["retry"]) == (11, "guest-crashed", False)
+    assert error["endState"]["source"] == "absent" and guest.host() is None

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +129,77 @@ def test_watches_a_migration_that_is_in_post_copy(start_guest, run_plugin, pair,
     success = plugin.success()
     assert success["actions"] == []
     assert_moved(guest, pair)
+
+
+# What libvirt does not tell a second process
+
+RUNTIME_DIRECTORY = Path("/run/vmmi")
+
+
+def left_about(guest):
+    return RUNTIME_DIRECTORY / f"{guest.uuid}.json"
+
+
+def killed_in_mid_migration(run_plugin, guest, **keys):
+    first = run_plugin(guest.uuid, downtime=TOO_LITTLE, **keys)
+    first.wait_migrating()
+    first.process.kill()
+    first.process.wait()
+
+
+def test_the_guest_gets_its_own_limit_back_after_a_killed_plugin(start_guest, run_plugin, pair):  # FAIL-13 FAIL-14
+    guest = start_guest(**BUSY)
+    killed_in_mid_migration(run_plugin, guest)
+    left = left_about(guest).stat()
+    assert (left.st_mode & 0o777, left.st_uid) == (0o600, os.geteuid())
+    assert RUNTIME_DIRECTORY.stat().st_mode & 0o022 == 0
+    second = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    second.wait_migrating()
+    second.signal(signal.SIGINT)
+    assert second.error(timeout=30)["code"] == 9
+    assert_stayed(guest, pair)
+    assert not left_about(guest).exists()
+
+
+def test_what_is_left_about_another_migration_does_not_count(start_guest, run_plugin, pair, virsh_migrates):  # FAIL-15
+    guest = start_guest(**BUSY)
+    killed_in_mid_migration(run_plugin, guest)
+    pair.source.virsh("domjobabort", guest.uuid)
+    wait_for("the end of the job", lambda: "None" in pair.source.virsh("domjobinfo", guest.uuid), 20)
+    pair.source.virsh("migrate-setmaxdowntime", guest.uuid, "300")
+    time.sleep(2)  # a job that begins within two seconds of the recorded begin would be the same one
+    virsh_migrates(guest)
+    # Believed, the record would say that the migration goes to the first plugin's destination.
+    record = json.loads(left_about(guest).read_text()) | {"destinationUri": "qemu+tcp://10.75.0.99/system"}
+    left_about(guest).write_text(json.dumps(record))
+    second = run_plugin(guest.uuid, downtime=ENOUGH)
+    second.success()
+    assert_moved(guest, pair)
+    assert not left_about(guest).exists()
+
+
+@pytest.mark.parametrize("same_host", [True, False], ids=["another name of it", "another host"])
+def test_the_destination_of_a_migration_is_the_one_it_has(start_guest, run_plugin, pair, same_host):  # COMP-3 FAIL-14
+    guest = start_guest(**LIGHT)
+    killed_in_mid_migration(run_plugin, guest, bandwidthMiBPerSecond=15)
+    asked = pair.destination_uri.replace("/system", ":16509/system") if same_host else "qemu+tcp://10.75.0.99/system"
+    second = run_plugin(guest.uuid, destination_uri=asked, downtime=ENOUGH, connectionTimeout=5)
+    if same_host:
+        second.success()
+    else:
+        error = second.error()
+        assert (error["code"], error["cause"], error["retry"]) == (2, "completed-elsewhere", False)
+        assert pair.destination_uri in error["details"] and asked in error["details"]
+        assert error["endState"] == {"source": "absent", "destination": "running"}
+    assert_moved(guest, pair)
+    assert not left_about(guest).exists()
+
+
+def test_a_migration_that_moves_the_definition_is_seen_through(start_guest, run_plugin, pair, virsh_migrates):  # FAIL-11
+    guest = start_guest(**BUSY, persistent=True)
+    virsh_migrates(guest, "--undefinesource", "--persistent")
+    plugin = run_plugin(guest.uuid, downtime=ENOUGH)
+    success = plugin.success()
+    assert success["endState"]["source"] == "absent"
+    assert_moved(guest, pair)
+    assert "persistent" in pair.destination.virsh("dominfo", guest.uuid).lower()

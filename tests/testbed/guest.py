@@ -60,6 +60,7 @@ class Settings:
     pattern: str
     persistent: bool
     machine: str
+    power_off_after_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,13 @@ class Guest:
 
     @classmethod
     def start(cls, pair: Pair, name: str, memory_mib: int = 192, working_set_mib: int = 64, rate_mib: int = 40,
-              pattern: str = "page", persistent: bool = False, machine: str = "pc") -> Guest:
+              pattern: str = "page", persistent: bool = False, machine: str = "pc",
+              power_off_after_seconds: int = 0) -> Guest:
         """Starts a guest on the source host; returns when it has made progress for a second.
 
         The pattern `page` rewrites whole pages with content that cannot be compressed, `word` one word in each. To migrate
-        to an older QEMU than the source's, name a machine type that it knows, such as pc-i440fx-10.0.
+        to an older QEMU than the source's, name a machine type that it knows, such as pc-i440fx-10.0. It powers itself off
+        so many seconds after its start; 0 is never.
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,24}", name):
             raise TestbedError(f"{name!r} is no name for a guest: up to 24 letters, digits, - and _")
@@ -96,7 +99,7 @@ class Guest:
             raise TestbedError(f"a working set of {working_set_mib} MiB needs at least {working_set_mib + RAM} MiB of memory, "
                                f"not {memory_mib}")
         guest = cls(pair, Settings(name, str(uuid.uuid4()), memory_mib, working_set_mib, rate_mib, pattern, persistent,
-                                    machine))
+                                    machine, power_off_after_seconds))
         if guest.socket.exists():
             raise TestbedError(f"there is a guest {name!r} already")
         guest.start_recorder()
@@ -126,7 +129,8 @@ class Guest:
     def definition(self) -> str:
         settings = self.settings
         cmdline = (f"console=ttyS0 quiet loglevel=4 panic=1 tsc=reliable vmmi.working_set={settings.working_set_mib} "
-                   f"vmmi.rate={settings.rate_mib} vmmi.pattern={settings.pattern}")
+                   f"vmmi.rate={settings.rate_mib} vmmi.pattern={settings.pattern} "
+                   f"vmmi.power_off_after={settings.power_off_after_seconds}")
         return DOMAIN.format(accelerator=self.pair.accelerator, cmdline=cmdline, shared=self.pair.lab / "shared", socket=self.socket,
                              **asdict(settings))
 

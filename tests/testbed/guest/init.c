@@ -10,6 +10,7 @@
  * that a lossy migration could lose together with the page.
  *
  * Kernel command line: vmmi.working_set=MIB vmmi.rate=MIB_PER_SECOND vmmi.pattern=page|word vmmi.sweep=MIB_PER_SECOND
+ * vmmi.power_off_after=SECONDS
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/reboot.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,7 +38,7 @@ struct page {
 };
 
 static struct page *pages;
-static uint64_t page_count, pages_done, pages_verified, pages_corrupted;
+static uint64_t page_count, pages_done, pages_verified, pages_corrupted, power_off_at = UINT64_MAX;
 static int whole_pages = 1, port;
 
 /* Incompressible, different for each page and content, and cheap to make again for the check. */
@@ -146,6 +148,8 @@ static void set_up(uint64_t *rate, uint64_t *sweep)
 		line[0] = 0;
 	*rate = option(line, "vmmi.rate=", 0) * (1 << 20) / PAGE;
 	*sweep = option(line, "vmmi.sweep=", 32) * (1 << 20) / PAGE;
+	if (option(line, "vmmi.power_off_after=", 0))
+		power_off_at = now() + option(line, "vmmi.power_off_after=", 0) * 1000000000ull;
 	page_count = option(line, "vmmi.working_set=", 16) * (1 << 20) / PAGE;
 	whole_pages = strstr(line, "vmmi.pattern=word") == NULL;
 	pages = mmap(NULL, page_count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -168,6 +172,8 @@ int main(void)
 	for (;;) {
 		uint64_t time = now(), missed = time - last;
 
+		if (time >= power_off_at)
+			reboot(RB_POWER_OFF);
 		last = time;
 		write_due += missed * rate;
 		verify_due += missed * sweep;

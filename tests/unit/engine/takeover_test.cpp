@@ -59,6 +59,8 @@ TEST(Takeover, SeesASuccess) {
     script.tell(event::Lifecycle{event::Lifecycle::Kind::migrated});
     EXPECT_FALSE(script.ended()) << "the statistics follow";
     script.tell(event::JobCompleted{completed_job()});
+    EXPECT_FALSE(script.ended()) << "what is left at the source is looked at";
+    script.tell(inspected(GuestState::absent));
     ASSERT_TRUE(script.succeeded());
     EXPECT_EQ(script.session.outcome()->downtime, 42_ms);
 }
@@ -117,6 +119,7 @@ TEST(Takeover, FollowsARaceThatWasLostAtTheStart) {
     EXPECT_FALSE(script.ended());
     EXPECT_EQ(script.session.status(script.now).phase, Phase::precopy);
     script.tell(event::JobCompleted{completed_job()});
+    script.tell(inspected(GuestState::absent));
     EXPECT_TRUE(script.succeeded());
 }
 
@@ -201,6 +204,7 @@ TEST(Takeover, DoesNotTrustARecordThatLibvirtContradicts) {  // FAIL-15
         EXPECT_EQ(now.original_downtime_limit, 300_ms) << "libvirt's word";
         EXPECT_FALSE(now.destination_uri) << "nobody knows";
         script.tell(event::JobCompleted{completed_job()});
+        script.tell(inspected(GuestState::absent));
         EXPECT_TRUE(script.succeeded());
     };
     wrong([](MigrationRecord& record) { record.started -= 60'000_ms; });
@@ -225,6 +229,7 @@ TEST(Takeover, ASuccessIsAtTheDestinationThatTheCallerNamed) {  // COMP-3
         script.tell(event);
         script.tell(event::JobCompleted{completed_job()});
         EXPECT_EQ(script.count_last<order::InspectDestination>(), 2U);
+        script.tell(inspected(GuestState::absent));
         script.tell(event::DestinationInspected{one.there, "qemu://there/system"});
         EXPECT_FALSE(script.ended());
         script.tell(event::DestinationInspected{one.asked, "qemu://elsewhere/system"});
