@@ -140,8 +140,9 @@ event::Connected SourceHost::describe(virDomainPtr domain) const {
         connected.state = guest_state(info.state, any_reason);
     }
     connected.job = stats_of(domain, 0).value_or(JobStats{});
-    // The reason says more, of a guest that is being migrated.
-    if (connected.job.migrating()) connected.state = state_of(domain);
+    // The reason says more of a guest that is being migrated, or was.
+    const bool usual = connected.state == GuestState::running || connected.state == GuestState::paused;
+    if (connected.job.migrating() || !usual) connected.state = state_of(domain);
     connected.guest.name = virDomainGetName(domain);
     connected.guest.uuid = uuid_;
     connected.guest.paused = connected.state == GuestState::paused;

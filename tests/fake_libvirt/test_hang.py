@@ -13,17 +13,15 @@ CONNECTING = {
     "open": hang("virConnectOpenAuth", to=1),
     "keepalive": hang("virConnectSetKeepAlive", to=1),
     "lookup": hang("virDomainLookupByUUIDString", to=1),
-    "events": hang("virConnectDomainEventRegisterAny", to=1),
-    "third events": hang("virConnectDomainEventRegisterAny", from_=3),
-    "close callback": hang("virConnectRegisterCloseCallback"),
-    "first state": hang("virDomainGetState", during="before"),
     "first statistics": hang("virDomainGetJobStats", during="before"),
     "info": hang("virDomainGetInfo"),
     "persistent": hang("virDomainIsPersistent"),
     "downtime": hang("virDomainMigrateGetMaxDowntime"),
 }
 STARTING = {
-    "second lookup": hang("virDomainLookupByUUIDString", from_=2, to=2),
+    "events": hang("virConnectDomainEventRegisterAny", to=1),
+    "third events": hang("virConnectDomainEventRegisterAny", from_=3),
+    "close callback": hang("virConnectRegisterCloseCallback"),
     "migrate": hang("virDomainMigrateToURI3"),
 }
 MIGRATING = {

@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "defects.h"
 
@@ -37,6 +38,7 @@ int __wrap_dup2(int from, int to);
 
 namespace {
 
+bool asked_for_help = false;
 constexpr const char* default_file = "/etc/vmmi/conf.d/sample.json";
 constexpr const char* good =
     R"({"vmmiVersion":"0.4.1","contentType":"configuration","configuration":{"connection":"fake:///source"}})";
@@ -304,6 +306,7 @@ int __wrap_dup2(int from, int to) {
 }
 
 void __wrap__exit(int status) {
+    if (acts("ARG-11", std::exchange(asked_for_help, false))) broken::end_as_success();
     if (farewell >= 0) static_cast<void>(__real_write(farewell, "!", 1));
     constexpr int wrong = 2;
     if (acts("PROC-9", status == EXIT_FAILURE && seen().sampled && !seen().terminated)) status = wrong;
@@ -320,7 +323,6 @@ int main(int argc, char** argv) {
     if (acts("PROC-8", seen().from_input)) static_cast<void>(__real_write(broken::error(), "reading\n", 8));
     const bool default_exists = ::access(default_file, F_OK) == 0;
     if (acts("CFG-3", default_exists && argc == 5)) argv[--argc] = nullptr;
-    const int status = vmmi::run_plugin(sample::plugin(), argc, argv);
-    if (acts("ARG-11", argc == 2 && std::strcmp(argv[1], "--help") == 0)) broken::end_as_success();
-    return status;
+    asked_for_help = argc == 2 && std::strcmp(argv[1], "--help") == 0;
+    return vmmi::run_plugin(sample::plugin(), argc, argv);
 }
