@@ -24,7 +24,7 @@ namespace {
 constexpr std::string_view suffix = ".json";
 constexpr std::size_t longest = 64 << 10;
 /// A plugin that left lets the migration end without it, and its file stays. No migration takes this long.
-constexpr std::time_t abandoned_after = 7 * 24 * 3600;
+constexpr std::time_t abandoned_after = std::time_t{7} * 24 * 3600;
 
 /// Nothing else becomes part of a path, whatever libvirt says.
 std::optional<std::string> name_of(const std::string& uuid) {
