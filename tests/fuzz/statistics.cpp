@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 
     FuzzedDataProvider input(data, size);
     const std::unique_ptr<Policy> policy = *plugin.make_policy(settings);
-    engine::Session session(*policy, {"precopy", Milliseconds(1000)});
+    engine::Session session(*policy, {.policy_name = "precopy"});
     TimePoint now{std::chrono::hours(1)};
     session.begin(now);
     event::Connected connected;
