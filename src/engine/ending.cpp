@@ -24,8 +24,8 @@ bool alive(GuestState there) {
 
 }  // namespace
 
-/// Whether both hosts have what the verdict says, or the destination cannot be seen. After an abort, QEMU takes its time
-/// to go, and what becomes of the definition at the source, only a look tells.
+/// Whether both hosts have what the verdict says, or the destination cannot be seen. After an abort, QEMU takes its
+/// time to go, and what becomes of the definition at the source, only a look tells.
 bool Session::settled(Verdict verdict) const {
     if (!evidence_.source || !evidence_.destination || !evidence_.asked) return false;
     const GuestState here = evidence_.source->state;
