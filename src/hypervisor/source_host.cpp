@@ -54,6 +54,13 @@ void on_job_completed(virConnectPtr, virDomainPtr domain, virTypedParameterPtr l
         subscription->post(event::JobCompleted{job_stats(VIR_DOMAIN_JOB_COMPLETED, {list, count})});
 }
 
+/// Of a call that was under way when its connection was lost. libvirt has no code for its keepalive, but it is an
+/// internal error of the RPC layer, and the end of the stream is a system's error.
+std::string why_lost(const NativeError& error) {
+    const bool silent = error.code == VIR_ERR_INTERNAL_ERROR && error.domain == VIR_FROM_RPC;
+    return fmt::format("{}: {}", silent ? "the daemon does not answer" : "the daemon closed it", error.message);
+}
+
 void on_close(virConnectPtr, int reason, void* opaque) noexcept {
     const char* word = "error";
     if (reason == VIR_CONNECT_CLOSE_REASON_EOF) word = "the daemon closed it";
@@ -183,7 +190,7 @@ void SourceHost::unsubscribe() {
 void SourceHost::start(const MigrationRequest& request) {
     const auto returned = [this](std::optional<NativeError> error) {
         // What the client says when its daemon is gone is no answer to the call.
-        if (error && !calling_.is_alive()) return post_(event::ConnectionLost{error->message});
+        if (error && !calling_.is_alive()) return post_(event::ConnectionLost{why_lost(*error)});
         post_(event::MigrateReturned{std::move(error)});
     };
     const NativeResult<virDomainPtr> domain = calling_.guest(uuid_);
