@@ -107,8 +107,7 @@ bool SourceHost::close(std::chrono::milliseconds patience) {
 void SourceHost::connect() {
     const Result<virConnectPtr> connection = calling_.connection();
     if (!connection) return post_(event::ConnectFailed{connection.error()});
-    Domain domain(virDomainLookupByUUIDString(*connection, target_.vm.c_str()));
-    if (!domain) domain.reset(virDomainLookupByName(*connection, target_.vm.c_str()));
+    Domain domain = find_guest(*connection, target_.vm);
     const auto lost = [&] {
         return event::ConnectFailed{{ErrorCode::libvirt_disconnected, "connection to libvirt lost",
                                      fmt::format("{} closed the connection while the guest was looked up; nothing was "
