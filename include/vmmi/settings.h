@@ -18,14 +18,21 @@ namespace vmmi {
 /// A plugin declares its keys once, as a table. From the table come the checks with their messages, the defaults,
 /// `--help`, `--print-config` and the tests of the documentation.
 struct Key {
-    enum class Type { boolean, integer, text, object, list };
+    enum class Type {
+        boolean,
+        integer,
+        text,
+        domain_xml,  ///< libvirt's XML of a guest, as a text
+        object,
+        list,
+    };
 
     std::string name{};
     Type type = Type::text;
     /// One sentence without a full stop; names the unit unless the key's name does.
     std::string help{};
     /// Used where the configuration has no such key. Null: the key is optional and may stay absent.
-    /// Objects take their defaults from their children.
+    /// An object takes its defaults from its children, unless it has one for the whole of it.
     Value fallback{};
     /// Integers: inclusive bounds.
     std::optional<std::int64_t> minimum{};
@@ -46,6 +53,8 @@ struct Range {
 Key boolean_key(std::string name, Value fallback, std::string help);
 Key integer_key(std::string name, Value fallback, Range range, std::string help);
 Key text_key(std::string name, Value fallback, std::string help);
+/// At most 256 KiB, well formed, without a document type.
+Key domain_xml_key(std::string name, std::string help);
 Key choice_key(std::string name, Value fallback, std::vector<std::string> choices, std::string help);
 Key object_key(std::string name, std::vector<Key> children, std::string help);
 Key list_key(std::string name, Key item, std::string help);
@@ -64,6 +73,7 @@ class Settings {
     std::string text(std::string_view path) const;
     /// Nothing where the key is optional and absent.
     std::optional<std::int64_t> optional_integer(std::string_view path) const;
+    /// Of a domain XML, too.
     std::optional<std::string> optional_text(std::string_view path) const;
     const List& list(std::string_view path) const;
 

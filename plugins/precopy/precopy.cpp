@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <vmmi/migration_keys.h>
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace precopy {
 
@@ -17,54 +19,43 @@ double mebi(std::uint64_t count) {
 }
 
 std::vector<Key> keys() {
-    constexpr std::int64_t fastest = 8'796'093'022'207;   // what libvirt can express
-    constexpr std::int64_t longest_downtime = 2'000'000;  // what QEMU accepts
-    return {
-        integer_key("bandwidthMiBPerSecond", 0, {0, fastest},
-                    "cap on the migration's traffic while the guest runs; 0 leaves libvirt's own limit"),
-        object_key("downtime",
-                   {integer_key("initialMs", 100, {1, longest_downtime}, "downtime limit at the start"),
-                    integer_key("maximumMs", 500, {1, longest_downtime}, "the limit is never raised beyond"),
-                    integer_key("steps", 5, {1, 100},
-                                "raises from the initial to the maximum limit, one at an iteration boundary")},
-                   "downtime limit"),
-        object_key("ceiling",
-                   {integer_key("secondsPerGiB", 150, {0, 86'400},
-                                "time allowed for every GiB of guest memory, for at least one GiB; 0 is without end"),
-                    choice_key("action", "abort", {"abort", "continue"}, "what to do at the ceiling")},
-                   "bound on the whole migration"),
+    std::vector<Key> keys{
+        downtime_limits_key({integer_key(
+            "steps", 5, {1, 100}, "raises from the initial to the maximum limit, one at an iteration boundary")}),
+        memory_ceiling_key(),
     };
+    std::ranges::move(migration_keys(), std::back_inserter(keys));
+    return keys;
 }
 
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
+    Result<MigrationRequest> request = request_from(settings);
+    if (!request) return fail(request.error());
+    const Result<DowntimeLimits> downtime = downtime_limits_from(settings);
+    if (!downtime) return fail(downtime.error());
     Precopy::Options options;
-    options.bandwidth = mebibytes_per_second(static_cast<std::uint64_t>(settings.integer("bandwidthMiBPerSecond")));
-    options.maximum_downtime = Milliseconds(settings.integer("downtime.maximumMs"));
-    options.initial_downtime = Milliseconds(settings.integer("downtime.initialMs"));
+    options.request = std::move(*request);
+    options.downtime = *downtime;
     options.steps = static_cast<int>(settings.integer("downtime.steps"));
-    options.ceiling_per_gibibyte = static_cast<int>(settings.integer("ceiling.secondsPerGiB"));
-    options.at_ceiling =
-        settings.text("ceiling.action") == "abort" ? Precopy::AtCeiling::abort : Precopy::AtCeiling::keep_going;
-    if (options.initial_downtime > options.maximum_downtime) {
-        return fail(
-            ErrorCode::malformed_configuration, "malformed configuration",
-            fmt::format("configuration.downtime.initialMs: {} is above maximumMs, {}; lower the one or raise the other",
-                        options.initial_downtime.count(), options.maximum_downtime.count()));
-    }
+    options.ceiling = MemoryCeiling(settings);
+    options.storage = StorageBudget(settings);
     return std::make_unique<Precopy>(options);
 }
 
 }  // namespace
 
 MigrationRequest Precopy::plan(const Guest& guest) {
-    const double gibibytes = std::max(1.0, in_gibibytes(guest.memory));
-    ceiling_ = Milliseconds(static_cast<std::int64_t>(1000.0 * gibibytes * options_.ceiling_per_gibibyte));
-    return {.live = true, .bandwidth = options_.bandwidth, .downtime_limit = options_.initial_downtime};
+    ceiling_.plan(guest);
+    MigrationRequest request = options_.request;
+    request.downtime_limit = options_.downtime.initial;
+    return request;
 }
 
 std::vector<Action> Precopy::adopt(const Guest& guest, const Sample& now) {
     const MigrationRequest request = plan(guest);
+    if (now.phase != Phase::precopy) return {};  // a post-copy of somebody else: nothing of it is this policy's
     std::vector<Action> actions;
+    if (std::optional<Action> action = storage_.decide(now)) actions.push_back(std::move(*action));
     if (request.bandwidth.count > 0) {
         actions.push_back({SetBandwidth{request.bandwidth},
                            fmt::format("takeover: the cap is {:.0f} MiB/s", mebi(request.bandwidth.count))});
@@ -76,22 +67,17 @@ std::vector<Action> Precopy::adopt(const Guest& guest, const Sample& now) {
         actions.push_back(
             {SetDowntimeLimit{limit},
              fmt::format("takeover: the limit in force is {} ms; this policy has {} to {} ms, and step {} of {}",
-                         now.downtime_limit.count(), options_.initial_downtime.count(),
-                         options_.maximum_downtime.count(), step_, options_.steps)});
+                         now.downtime_limit.count(), options_.downtime.initial.count(),
+                         options_.downtime.maximum.count(), step_, options_.steps)});
     }
     return actions;
 }
 
 std::vector<Action> Precopy::decide(const Sample& sample) {
-    if (ceiling_.count() > 0 && sample.elapsed >= ceiling_ && !ceiling_passed_) {
-        ceiling_passed_ = true;
-        std::string reason = fmt::format(
-            "{} s passed, the ceiling for this guest; {:.1f} MiB are left in pass {}, dirtied at {:.1f} MiB/s",
-            sample.elapsed.count() / 1000, mebi(sample.remaining.count), sample.iteration,
-            mebi(sample.dirty_rate.count));
-        if (options_.at_ceiling == AtCeiling::abort) return {{AbortMigration{}, std::move(reason)}};
-        return {{Wait{}, reason + "; configured to continue"}};
-    }
+    if (std::optional<Action> action = storage_.decide(sample)) return {std::move(*action)};
+    if (sample.phase != Phase::precopy) return {};
+    if (std::optional<Action> action = ceiling_.decide(sample, storage_.memory_elapsed(sample)))
+        return {std::move(*action)};
     if (sample.trigger == Sample::Trigger::iteration) return raise_limit(sample);
     return {};
 }
@@ -115,9 +101,9 @@ std::vector<Action> Precopy::raise_limit(const Sample& sample) {
 }
 
 Milliseconds Precopy::limit_at(int step) const {
-    if (step >= options_.steps) return options_.maximum_downtime;
-    const auto initial = static_cast<double>(options_.initial_downtime.count());
-    const auto maximum = static_cast<double>(options_.maximum_downtime.count());
+    if (step >= options_.steps) return options_.downtime.maximum;
+    const auto initial = static_cast<double>(options_.downtime.initial.count());
+    const auto maximum = static_cast<double>(options_.downtime.maximum.count());
     const double share = static_cast<double>(step) / options_.steps;
     return Milliseconds(std::llround(initial * std::pow(maximum / initial, share)));
 }

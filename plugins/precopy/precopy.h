@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vmmi/downtime_limits.h>
+#include <vmmi/memory_ceiling.h>
 #include <vmmi/plugin.h>
+#include <vmmi/storage_budget.h>
 
 namespace precopy {
 
 /// Live pre-copy. The downtime limit rises step by step while the guest dirties memory faster than the link takes it,
-/// up to a maximum; a ceiling bounds the whole.
+/// up to a maximum; ceilings bound the copy of the disks and the rest.
 class Precopy : public vmmi::Policy {
   public:
-    enum class AtCeiling { abort, keep_going };
-
     struct Options {
-        vmmi::BytesPerSecond bandwidth;  ///< zero: libvirt's own limit
-        vmmi::Milliseconds initial_downtime{100};
-        vmmi::Milliseconds maximum_downtime{500};
-        int steps = 5;                   ///< from the initial to the maximum limit
-        int ceiling_per_gibibyte = 150;  ///< seconds; zero: no ceiling
-        AtCeiling at_ceiling = AtCeiling::abort;
+        vmmi::MigrationRequest request{};  ///< but for the downtime limit
+        vmmi::DowntimeLimits downtime{};
+        int steps = 5;  ///< from the initial to the maximum limit
+        vmmi::MemoryCeiling ceiling{150, vmmi::MemoryCeiling::Reaction::abort};
+        vmmi::StorageBudget storage{0, false};
     };
 
-    explicit Precopy(Options options) : options_(options) {}
+    explicit Precopy(Options options)
+        : options_(std::move(options)), storage_(options_.storage), ceiling_(options_.ceiling) {}
 
     vmmi::MigrationRequest plan(const vmmi::Guest& guest) override;
     std::vector<vmmi::Action> adopt(const vmmi::Guest& guest, const vmmi::Sample& now) override;
@@ -34,8 +35,8 @@ class Precopy : public vmmi::Policy {
     std::vector<vmmi::Action> raise_limit(const vmmi::Sample& sample);
 
     Options options_;
-    vmmi::Milliseconds ceiling_{0};
-    bool ceiling_passed_ = false;
+    vmmi::StorageBudget storage_;
+    vmmi::MemoryCeiling ceiling_;
     int step_ = 0;
 };
 

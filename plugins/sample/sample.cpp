@@ -12,7 +12,7 @@ MigrationRequest GiveUpAfter::plan(const Guest&) {
 }
 
 std::vector<Action> GiveUpAfter::decide(const Sample& sample) {
-    if (sample.elapsed < limit_) return {};
+    if (sample.phase != Phase::precopy || sample.elapsed < limit_) return {};
     return {{AbortMigration{}, "not done after " + std::to_string(limit_.count() / 1000) + " s"}};
 }
 

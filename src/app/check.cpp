@@ -8,6 +8,8 @@
 #include <array>
 #include <functional>
 
+#include "app/told_to_leave.h"
+#include "core/conflicts.h"
 #include "hypervisor/event_thread.h"
 #include "hypervisor/lane.h"
 #include "hypervisor/survey.h"
@@ -28,6 +30,7 @@ class Examination {
           findings_(inquiry_.known),
           deadline_(Clock::now() + findings_.patience),
           destination_({findings_.destination_uri, {}, findings_.patience}) {
+        events_.wait_until_ready();
         if (const Configuration* configuration = inquiry_.configuration)
             source_.emplace(hypervisor::Endpoint{configuration->connection, configuration->credentials,
                                                  configuration->connection_timeout});
@@ -57,7 +60,6 @@ class Examination {
     void take_guest(const Result<GuestFacts>& answer);
     void ask_for_namesakes();
     void wait();
-    std::optional<Error> told_to_leave();
     void leave();
 
     Inquiry inquiry_;
@@ -76,7 +78,11 @@ Result<CheckReport> Examination::run() {
     ask();
     while (awaited_ > 0 && Clock::now() < deadline_) {
         wait();
-        if (std::optional<Error> error = told_to_leave()) return fail(std::move(*error));
+        // There is no migration whose status could be told.
+        bool ignored = false;
+        const char* what_was_done = "told to leave while checking; nothing was started or changed";
+        if (std::optional<Error> error = told_to_leave(inquiry_.signals, ignored, what_was_done))
+            return fail(std::move(*error));
         for (const Note& note : inbox_.take()) note();
     }
     leave();
@@ -109,6 +115,12 @@ void Examination::take_guest(const Result<GuestFacts>& answer) {
     findings_.guest = answer;
     if (!answer) return;
     if (inquiry_.policy != nullptr) findings_.request = inquiry_.policy->plan(answer->guest);
+    if (findings_.request && subjects(*findings_.request).devices) {
+        source_->ask_devices(answer->guest.uuid,
+                             then<std::optional<GuestDevices>>([this](const std::optional<GuestDevices>& devices) {
+                                 (*findings_.guest)->guest.devices = devices;
+                             }));
+    }
     ask_for_namesakes();
 }
 
@@ -117,7 +129,7 @@ void Examination::ask_for_namesakes() {
     const bool reached = findings_.destination && *findings_.destination;
     if (asked_for_namesakes_ || !reached || !findings_.guest || !*findings_.guest) return;
     asked_for_namesakes_ = true;
-    destination_.ask_namesakes((*findings_.guest)->guest,
+    destination_.ask_namesakes(arriving_guest(findings_),
                                then<Namesakes>([this](const Namesakes& found) { findings_.namesakes = found; }));
 }
 
@@ -125,23 +137,6 @@ void Examination::wait() {
     std::array<pollfd, 2> ready{{{inquiry_.signals.fd(), POLLIN, 0}, {inbox_.fd(), POLLIN, 0}}};
     const auto left = std::chrono::ceil<milliseconds>(deadline_ - Clock::now());
     ::poll(ready.data(), ready.size(), static_cast<int>(std::max(milliseconds(0), left).count()));
-}
-
-std::optional<Error> Examination::told_to_leave() {
-    using system::Request;
-    while (const std::optional<Request> request = inquiry_.signals.next()) {
-        const char* when = "told to leave while checking; nothing was started or changed";
-        switch (*request) {
-            case Request::status:
-                break;  // there is no migration whose status could be told
-            case Request::detach:
-                return Error{ErrorCode::detached, "detached", when};
-            case Request::abort:
-            case Request::abort_by_stop:
-                return Error{ErrorCode::migration_aborted, "migration aborted", when};
-        }
-    }
-    return std::nullopt;
 }
 
 void Examination::leave() {

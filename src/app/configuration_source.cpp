@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "app/told_to_leave.h"
 #include "core/redact.h"
 #include "message/framing.h"
 #include "message/messages.h"
@@ -28,24 +29,6 @@ Error hopeless(const Framing& framing) {
                                         : "standard input: not a JSON object: it does not begin with {");
 }
 
-std::optional<Error> told_to_leave(system::Signals& signals, bool& status_asked) {
-    using system::Request;
-    while (const std::optional<Request> request = signals.next()) {
-        const char* when = "told to leave while waiting for the configuration; nothing was started";
-        switch (*request) {
-            case Request::status:
-                status_asked = true;
-                break;
-            case Request::detach:
-                return Error{ErrorCode::detached, "detached", when};
-            case Request::abort:
-            case Request::abort_by_stop:
-                return Error{ErrorCode::migration_aborted, "migration aborted", when};
-        }
-    }
-    return std::nullopt;
-}
-
 /// Reads one object from standard input, which may stay open after it.
 Result<std::string> read_message_from_input(system::Signals& signals) {
     Framing framing;
@@ -53,7 +36,9 @@ Result<std::string> read_message_from_input(system::Signals& signals) {
     for (;;) {
         std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {signals.fd(), POLLIN, 0}}};
         if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
-        if (std::optional<Error> error = told_to_leave(signals, status_asked)) return fail(std::move(*error));
+        if (std::optional<Error> error = told_to_leave(
+                signals, status_asked, "told to leave while waiting for the configuration; nothing was started"))
+            return fail(std::move(*error));
         if (ready[0].revents == 0) continue;
 
         std::array<char, 4096> bytes{};

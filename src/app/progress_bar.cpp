@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <string>
 
 namespace vmmi::app {
 namespace {
@@ -14,15 +16,26 @@ double mebi(std::uint64_t count) {
     return static_cast<double>(count) / (1 << 20);
 }
 
+std::int64_t seconds(Milliseconds time) {
+    return (time.count() + 999) / 1000;
+}
+
+/// "  ETA 9 s (8 to 12)"
+std::string eta(const Eta& eta) {
+    return fmt::format("  ETA {} s ({} to {})", seconds(eta.expected), seconds(eta.earliest),
+                       eta.latest ? std::to_string(seconds(*eta.latest)) : "?");
+}
+
 std::string numbers(const Status& status) {
     std::string text = fmt::format("{:3}%  {}", status.progress_percent, to_string(status.phase));
     if (status.iteration > 0) text += fmt::format("  pass {}", status.iteration);
     if (status.total.count > 0) text += fmt::format("  {:.0f} MiB left", mebi(status.remaining.count));
+    if (status.phase == Phase::storage) text += fmt::format("  {:.0f} MiB left", mebi(status.disk_remaining.count));
     if (status.bandwidth.count > 0) text += fmt::format("  {:.0f} MiB/s", mebi(status.bandwidth.count));
     if (status.dirty_rate.count > 0) text += fmt::format("  dirty {:.0f} MiB/s", mebi(status.dirty_rate.count));
     if (status.downtime_limit) text += fmt::format("  limit {} ms", status.downtime_limit->count());
     if (status.throttle_percent) text += fmt::format("  throttle {}%", *status.throttle_percent);
-    if (status.eta) text += fmt::format("  ETA {} s", (status.eta->count() + 999) / 1000);
+    if (status.eta) text += eta(*status.eta);
     return text;
 }
 

@@ -45,6 +45,7 @@ class Run {
     // Before any thread, so that all of them have the signals blocked.
     system::Signals signals_;
     std::optional<system::Guard> guard_;
+    std::optional<hypervisor::EventThread> events_;
 };
 
 Outcome failed(const Plugin& plugin, Error error) {
@@ -71,6 +72,7 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
         if (std::optional<Error> error = system::too_little_to_start()) return failed(plugin_, std::move(*error));
         // Before any thread: only what forks alone can fork.
         guard_.emplace();
+        events_.emplace();
     }
     const Result<Configuration> configuration = configure(*line);
     if (line->mode == Mode::check) return check(*line, configuration);
@@ -159,6 +161,7 @@ Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& 
         .timestamps = timestamps_,
         .log = *log,
         .runtime_data = *runtime_data,
+        .events = *events_,
     };
     return app::supervise(supervision);
 }

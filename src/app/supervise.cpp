@@ -48,7 +48,7 @@ class Loop {
                    with.line.vm,
                    with.line.destination_uri,
                    with.line.migration_uri},
-                  post()) {
+                  post(), with.events) {
         // Its thread is there before anything is started: later there may be none to have.
         destination(with.line.destination_uri);
         if (with.line.progress) bar_.emplace();
@@ -97,6 +97,8 @@ Outcome Loop::run() {
         for (Event& event : inbox_.take()) {
             recall(event);
             tell(event);
+            // While the daemons prepare: nobody waits for it.
+            if (std::holds_alternative<event::LimitRead>(event)) with_.runtime_data.sweep();
         }
         if (const auto deadline = session_.deadline(); deadline && Clock::now() >= *deadline) tell(event::Tick{});
         draw();

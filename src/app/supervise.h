@@ -6,6 +6,7 @@
 #include "cli/command_line.h"
 #include "core/configuration.h"
 #include "core/report.h"
+#include "hypervisor/event_thread.h"
 #include "system/channels.h"
 #include "system/clock.h"
 #include "system/log.h"
@@ -26,6 +27,7 @@ struct Supervision {
     system::Timestamps& timestamps;
     system::Log& log;
     system::RuntimeData& runtime_data;
+    const hypervisor::EventThread& events;
 };
 
 /// Runs the migration to its outcome. This thread waits for signals, events and deadlines, and makes no libvirt call:

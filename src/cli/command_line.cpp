@@ -117,10 +117,12 @@ std::string type_of(const Key& key) {
             return key.minimum && key.maximum ? fmt::format("integer {}..{}", *key.minimum, *key.maximum) : "integer";
         case Key::Type::text:
             return key.choices.empty() ? "string" : fmt::format("{}", fmt::join(key.choices, " | "));
+        case Key::Type::domain_xml:
+            return "domain XML";
         case Key::Type::object:
             return "object";
         case Key::Type::list:
-            return "list";
+            return key.children.front().choices.empty() ? "list" : "list of " + type_of(key.children.front());
     }
     return "";
 }

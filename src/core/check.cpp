@@ -100,16 +100,15 @@ CheckResult options(const Findings& findings) {
     if (!findings.request) return skipped("there is no policy to ask: see the configuration");
     Surroundings around{parse_uri(findings.migration_uri).scheme, **findings.source, std::nullopt};
     if (findings.destination && *findings.destination) around.destination = **findings.destination;
-    std::optional<Error> first;
+    const std::vector<Conflict> found = conflicts(*findings.request, (*findings.guest)->guest, around);
+    if (found.empty()) return passed("libvirt and the hypervisor at hand take all options");
     std::vector<std::string> sentences;
-    for (const Conflict& conflict : conflicts(*findings.request, (*findings.guest)->guest, around)) {
-        if (!first && conflict.severity == Conflict::Severity::error) first = conflict.error;
-        sentences.push_back(conflict.error.details);
-    }
-    if (sentences.empty()) return passed("libvirt and the hypervisor at hand take all options");
-    if (!first) return warning(joined(sentences));
-    first->details = joined(sentences);
-    return failed(std::move(*first));
+    sentences.reserve(found.size());
+    for (const Conflict& conflict : found) sentences.push_back(conflict.error.details);
+    std::optional<Error> error = refusal(found);
+    if (!error) return warning(joined(sentences));
+    error->details = joined(sentences);
+    return failed(std::move(*error));
 }
 
 /// Whether this process failed for want of credentials that the source's daemon may have. ssh and TLS do not tell.
@@ -186,7 +185,7 @@ CheckResult destination(const Findings& findings) {
     if (!findings.namesakes)
         return warning(
             fmt::format("{}; the daemon did not tell its guests within {} s", reached, findings.patience.count()));
-    if (std::optional<CheckResult> guest = if_in_the_way((*findings.guest)->guest, *findings.namesakes)) return *guest;
+    if (std::optional<CheckResult> guest = if_in_the_way(arriving_guest(findings), *findings.namesakes)) return *guest;
     if (findings.namesakes->error)
         return warning(
             fmt::format("{}; cannot look for the guest there: {}", reached, describe(*findings.namesakes->error)));
@@ -257,6 +256,13 @@ CheckReport judge(const Findings& findings) {
     add("destination", destination(findings));
     add("migrationUri", migration_uri(findings));
     return report;
+}
+
+Guest arriving_guest(const Findings& findings) {
+    Guest guest = (*findings.guest)->guest;
+    if (findings.request && !findings.request->destination_name.empty())
+        guest.name = findings.request->destination_name;
+    return guest;
 }
 
 bool is_local(const std::string& connection_uri) {

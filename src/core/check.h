@@ -21,13 +21,6 @@ struct Unreachable {
     bool credentials = false;  ///< libvirt says that they are the reason
 };
 
-/// The guest at the source.
-struct GuestFacts {
-    Guest guest;
-    GuestState state = GuestState::unknown;
-    JobStats job;
-};
-
 /// What a destination has that a guest's arrival would meet.
 struct Namesakes {
     GuestState state = GuestState::unknown;  ///< of the guest with its UUID there
@@ -88,6 +81,9 @@ struct CheckReport {
 
 /// What the findings mean, check by check.
 CheckReport judge(const Findings& findings);
+
+/// The guest as its destination is to see it: it may get another name. Where the guest is known.
+Guest arriving_guest(const Findings& findings);
 
 /// The daemon of such a connection is on this machine.
 bool is_local(const std::string& connection_uri);

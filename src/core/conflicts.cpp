@@ -2,10 +2,14 @@
 #include "core/conflicts.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 
+#include "core/contradictions.h"
 #include "core/describe.h"
+#include "core/recovery.h"
 
 namespace vmmi {
 namespace {
@@ -58,28 +62,17 @@ std::optional<Conflict> transport_is_known(const Question& q) {
         fmt::format("MIGRATION-URI: expected the scheme tcp, rdma or unix, got {}", quote(q.around.transport)));
 }
 
-std::optional<Conflict> sockets_are_known(const Question& q) {
-    constexpr std::uint64_t first = version(6, 8);
-    if (q.around.transport != "unix") return std::nullopt;
-    const auto refuse = [&](const char* where, const Version& libvirt) {
-        return error(ErrorCode::operation_failed, fmt::format("MIGRATION-URI: unix needs libvirt {}, and the {} has {}",
-                                                              version_text(first), where, version_text(*libvirt)));
-    };
-    if (older(q.around.source.libvirt, first)) return refuse("source", q.around.source.libvirt);
-    if (q.around.destination && older(q.around.destination->libvirt, first))
-        return refuse("destination", q.around.destination->libvirt);
-    return std::nullopt;
-}
-
 /// libvirt keeps it in MiB/s, in a signed number of bytes.
 std::optional<Conflict> bandwidth_can_be_told(const Question& q) {
     constexpr std::uint64_t most = 8'796'093'022'207;
-    const std::uint64_t count = q.request.bandwidth.count;
-    if (count >> 20 > most)
-        return error(ErrorCode::operation_failed,
-                     fmt::format("a bandwidth of {} MiB/s is above what libvirt takes, {}", count >> 20, most));
-    if (count > 0 && count >> 20 == 0)
-        return warning(fmt::format("a bandwidth of {} bytes/s becomes 1 MiB/s, the least that libvirt takes", count));
+    for (const std::uint64_t count : {q.request.bandwidth.count, q.request.postcopy_bandwidth.count}) {
+        if (count >> 20 > most)
+            return error(ErrorCode::operation_failed,
+                         fmt::format("a bandwidth of {} MiB/s is above what libvirt takes, {}", count >> 20, most));
+        if (count > 0 && count >> 20 == 0)
+            return warning(
+                fmt::format("a bandwidth of {} bytes/s becomes 1 MiB/s, the least that libvirt takes", count));
+    }
     return std::nullopt;
 }
 
@@ -93,17 +86,195 @@ std::optional<Conflict> downtime_can_be_told(const Question& q) {
                              limit->count(), most.count()));
 }
 
-constexpr std::array<Rule, 6> rules{hypervisor_migrates, libvirt_is_recent,     transport_is_known,
-                                    sockets_are_known,   bandwidth_can_be_told, downtime_can_be_told};
+std::optional<Conflict> throttle_can_be_told(const Question& q) {
+    if (!q.request.auto_converge) return std::nullopt;
+    for (const std::optional<int> percent :
+         {q.request.auto_converge->initial_percent, q.request.auto_converge->increment_percent}) {
+        if (percent && (*percent < 1 || *percent > 99))
+            return error(ErrorCode::operation_failed,
+                         fmt::format("auto-converge by {} % is not between 1 and 99, which QEMU takes", *percent));
+    }
+    return std::nullopt;
+}
+
+std::optional<Conflict> connections_can_be_told(const Question& q) {
+    constexpr int most = 255;
+    if (q.request.parallel_connections >= 0 && q.request.parallel_connections <= most) return std::nullopt;
+    return error(ErrorCode::operation_failed, fmt::format("{} parallel connections are not between 0 and {}, which "
+                                                          "QEMU takes",
+                                                          q.request.parallel_connections, most));
+}
+
+std::optional<Conflict> rdma_has_one_connection(const Question& q) {
+    if (q.around.transport != "rdma" || q.request.parallel_connections == 0) return std::nullopt;
+    return error(ErrorCode::operation_failed,
+                 "parallel.connections excludes rdma, which has one connection; give a MIGRATION-URI with tcp, or "
+                 "leave parallel.connections out");
+}
+
+/// libvirt makes up no path for a socket.
+std::optional<Conflict> disks_know_their_socket(const Question& q) {
+    if (q.around.transport != "unix" || q.request.storage.mode == StorageCopy::Mode::none ||
+        !q.request.storage.uri.empty())
+        return std::nullopt;
+    return error(ErrorCode::operation_failed,
+                 "storage.mode with a MIGRATION-URI that is a socket needs storage.uri; give another socket there, "
+                 "unix:///PATH");
+}
+
+std::optional<Conflict> postcopy_guest_runs(const Question& q) {
+    if (!q.request.postcopy || !q.guest.paused) return std::nullopt;
+    return error(ErrorCode::operation_failed,
+                 fmt::format("guest {} is paused, and post-copy is for a guest that runs; resume it, or migrate it "
+                             "without post-copy",
+                             q.guest.name));
+}
+
+std::optional<Conflict> postcopy_guest_has_no_vfio(const Question& q) {
+    if (!q.request.postcopy || !q.guest.devices || q.guest.devices->vfio == 0) return std::nullopt;
+    return error(ErrorCode::operation_failed,
+                 fmt::format("guest {} has devices of the host (VFIO: {}), with which QEMU has no post-copy; detach "
+                             "them, or migrate it without post-copy",
+                             q.guest.name, q.guest.devices->vfio));
+}
+
+std::optional<Conflict> postcopy_can_be_resumed(const Question& q) {
+    if (!q.request.postcopy) return std::nullopt;
+    const std::optional<std::string> obstacle = obstacle_to_recovery(
+        q.around.source.libvirt, q.around.destination ? q.around.destination->libvirt : std::nullopt);
+    if (!obstacle) return std::nullopt;
+    return warning("a post-copy that breaks could not be resumed: " + *obstacle);
+}
+
+std::optional<Conflict> disks_are_there(const Question& q) {
+    if (q.request.storage.mode == StorageCopy::Mode::none || !q.guest.devices) return std::nullopt;
+    const std::vector<GuestDisk>& disks = q.guest.devices->disks;
+    const std::vector<std::string>& chosen = q.request.storage.disks;
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+        const auto found = std::ranges::find(disks, chosen[i], &GuestDisk::target);
+        if (found != disks.end() && !found->empty) continue;
+        std::vector<std::string> names;
+        for (const GuestDisk& disk : disks)
+            if (!disk.empty) names.push_back(disk.target);
+        return error(ErrorCode::operation_failed,
+                     fmt::format("storage.disks[{}]: guest {} has no disk {}; it has: {}", i, q.guest.name,
+                                 quote(chosen[i]), names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
+    }
+    const auto is_copied = [](const GuestDisk& disk) { return !disk.empty && !disk.read_only && !disk.shareable; };
+    if (!chosen.empty() || std::ranges::any_of(disks, is_copied)) return std::nullopt;
+    return warning(fmt::format("guest {} has no disk to copy, for all that storage.mode asks for it", q.guest.name));
+}
+
+std::optional<Conflict> definition_is_kept(const Question& q) {
+    if (!q.request.undefine_source || q.request.persist_destination || !q.guest.persistent) return std::nullopt;
+    return warning(
+        fmt::format("undefineSource without persistDestination: the definition of guest {} is lost when it "
+                    "powers off at the destination",
+                    q.guest.name));
+}
+
+constexpr std::array<Rule, 14> rules{hypervisor_migrates,     libvirt_is_recent,          transport_is_known,
+                                     bandwidth_can_be_told,   downtime_can_be_told,       throttle_can_be_told,
+                                     connections_can_be_told, rdma_has_one_connection,    disks_know_their_socket,
+                                     postcopy_guest_runs,     postcopy_guest_has_no_vfio, postcopy_can_be_resumed,
+                                     disks_are_there,         definition_is_kept};
+
+/// Between which versions an option exists, at both hosts. From libvirt's and QEMU's release notes.
+struct Era {
+    const char* option = "";
+    bool (*asked)(const Question&) = nullptr;
+    const char* program = "";
+    std::uint64_t since = 0;
+    std::uint64_t until = 0;  ///< the first without it; 0: none yet
+};
+constexpr const char* libvirt = "libvirt";
+constexpr const char* qemu = "QEMU";
+
+bool asks_for_multifd_compression(const Question& q) {
+    return compresses_with(q.request, "zlib") || compresses_with(q.request, "zstd");
+}
+bool asks_for_zero_copy(const Question& q) {
+    return q.request.zero_copy;
+}
+
+constexpr Era eras[]{
+    {"MIGRATION-URI: unix", [](const Question& q) { return q.around.transport == "unix"; }, libvirt, version(6, 8)},
+    {"storage.uri", [](const Question& q) { return !q.request.storage.uri.empty(); }, libvirt, version(6, 8)},
+    {"storage.synchronousWrites", [](const Question& q) { return q.request.storage.synchronous_writes; }, libvirt,
+     version(8, 0)},
+    {"zeroCopy", asks_for_zero_copy, libvirt, version(8, 5)},
+    {"zeroCopy", asks_for_zero_copy, qemu, version(7, 1)},
+    {"compression.methods: zlib or zstd", asks_for_multifd_compression, libvirt, version(9, 4)},
+    {"compression.methods: zlib or zstd", asks_for_multifd_compression, qemu, version(5, 0)},
+    {"compression.methods: mt", [](const Question& q) { return compresses_with(q.request, "mt"); }, qemu, version(2, 4),
+     version(9, 1)},
+    // Up to 8.0, QEMU accepts the two and loses the guest; up to 10.0, it refuses them.
+    {"post-copy together with parallel.connections",
+     [](const Question& q) { return q.request.postcopy && q.request.parallel_connections > 0; }, qemu, version(10, 1)},
+};
+
+std::optional<Conflict> anachronism(const Era& era, const HostFacts& host, const char* where) {
+    if (era.program == qemu && host.hypervisor != qemu) return std::nullopt;
+    const Version& has = era.program == qemu ? host.hypervisor_version : host.libvirt;
+    if (!has) return std::nullopt;
+    if (*has < era.since)
+        return error(ErrorCode::operation_failed,
+                     fmt::format("{} needs {} {}, and the {} has {}; leave it out, or upgrade that host", era.option,
+                                 era.program, version_text(era.since), where, version_text(*has)));
+    if (era.until > 0 && *has >= era.until)
+        return error(ErrorCode::operation_failed,
+                     fmt::format("{} needs {} older than {}, and the {} has {}; leave it out, or choose another method",
+                                 era.option, era.program, version_text(era.until), where, version_text(*has)));
+    return std::nullopt;
+}
+
+/// What one of the hosts is too old or too new for.
+void add_anachronisms(const Question& q, std::vector<Conflict>& found) {
+    for (const Era& era : eras) {
+        if (!era.asked(q)) continue;
+        std::optional<Conflict> conflict = anachronism(era, q.around.source, "source");
+        if (!conflict && q.around.destination) conflict = anachronism(era, *q.around.destination, "destination");
+        if (conflict) found.push_back(std::move(*conflict));
+    }
+}
 
 }  // namespace
 
 std::vector<Conflict> conflicts(const MigrationRequest& request, const Guest& guest, const Surroundings& around) {
+    const Question question{request, guest, around};
     std::vector<Conflict> found;
     for (const Rule rule : rules) {
-        if (std::optional<Conflict> conflict = rule({request, guest, around})) found.push_back(std::move(*conflict));
+        if (std::optional<Conflict> conflict = rule(question)) found.push_back(std::move(*conflict));
     }
+    for (std::string& contradiction : contradictions(request, ""))
+        found.push_back(error(ErrorCode::operation_failed, std::move(contradiction)));
+    add_anachronisms(question, found);
     return found;
+}
+
+Subjects subjects(const MigrationRequest& request) {
+    const Guest guest;
+    const Surroundings around;
+    const auto depends_on = [&](const char* program) {
+        return std::ranges::any_of(eras, [&](const Era& era) {
+            return era.program == program && era.asked({request, guest, around});
+        });
+    };
+    return {.devices = request.postcopy || request.storage.mode != StorageCopy::Mode::none,
+            .libvirt = request.postcopy || depends_on(libvirt),
+            .hypervisor = depends_on(qemu)};
+}
+
+std::optional<Error> refusal(const std::vector<Conflict>& found) {
+    std::optional<Error> all;
+    for (const Conflict& conflict : found) {
+        if (conflict.severity != Severity::error) continue;
+        if (all)
+            all->details += "; " + conflict.error.details;
+        else
+            all = conflict.error;
+    }
+    return all;
 }
 
 std::optional<Error> refusal(const Guest& guest, GuestState state, const JobStats& job) {

@@ -31,6 +31,19 @@ struct Conflict {
 /// An error is one that libvirt or QEMU would answer with, or worse, would not notice.
 std::vector<Conflict> conflicts(const MigrationRequest& request, const Guest& guest, const Surroundings& around);
 
+/// What they depend on, besides what is known of each guest and host.
+struct Subjects {
+    bool devices = false;     ///< of the guest
+    bool libvirt = false;     ///< the version at hand
+    bool hypervisor = false;  ///< the same
+
+    bool any() const { return devices || libvirt || hypervisor; }
+};
+Subjects subjects(const MigrationRequest& request);
+
+/// The errors among them as one; nothing where there is none.
+std::optional<Error> refusal(const std::vector<Conflict>& found);
+
 /// Why no migration of this guest can be started as it is, whatever the options. A migration in progress is none of
 /// the reasons: it is taken over.
 std::optional<Error> refusal(const Guest& guest, GuestState state, const JobStats& job);

@@ -56,6 +56,8 @@ std::string describe(const Action& action) {
                                           : fmt::format("bandwidth {} MiB/s", a.limit.count >> 20);
             },
             [](const StartPostCopy&) { return std::string("post-copy"); },
+            [](const ResumePostCopy&) { return std::string("resume post-copy"); },
+            [](const PauseGuest& a) { return fmt::format("pause of {} ms at most", a.longest.count()); },
             [](const AbortMigration&) { return std::string("abort"); },
             [](const Wait&) { return std::string("wait"); },
         },

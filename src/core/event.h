@@ -8,6 +8,8 @@
 #include <string>
 #include <variant>
 
+#include "core/conflicts.h"
+#include "core/host.h"
 #include "core/job.h"
 #include "core/record.h"
 #include "vmmi/migration.h"
@@ -25,16 +27,28 @@ inline Milliseconds between(TimePoint from, TimePoint to) {
 /// What the session learns from outside. Events carry facts; what they mean is decided in the session alone.
 namespace event {
 
-struct Connected {
-    Guest guest;
-    GuestState state = GuestState::unknown;
-    JobStats job;
+struct Connected : GuestFacts {
+    /// Of a migration under way; of others LimitRead tells it.
     std::optional<Milliseconds> downtime_limit;
+    /// The same: the version of libvirt.
+    HostFacts source{};
     /// What another run left about a migration of this guest; it may be one of long ago.
     std::optional<MigrationRecord> record{};
 };
+/// What was asked for in order::LookCloser. Absent: it could not be told.
+struct LookedCloser {
+    std::optional<GuestDevices> devices;
+    std::optional<HostFacts> source;
+};
 struct ConnectFailed {
     Error error;
+};
+/// The guest's own downtime limit, read while the daemons prepare the migration. Absent: it could not be told.
+struct LimitRead {
+    std::optional<Milliseconds> limit;
+};
+struct LimitAnswered {
+    std::optional<NativeError> error;
 };
 /// libvirt's MIGRATION_ITERATION event: the moment to look.
 struct IterationBegan {
@@ -77,11 +91,17 @@ struct ActionAnswered {
 struct AbortAnswered {
     std::optional<NativeError> error;
 };
+/// The call that took a broken post-copy up again is back: at once where libvirt refused, else when it broke again or
+/// was done.
+struct RecoveryReturned {
+    std::size_t index = 0;  ///< as given in order::Recover
+    std::optional<NativeError> error;
+};
 /// The source as it is after the migrate call came back.
 struct Inspected {
     GuestState state = GuestState::unknown;
     bool job_active = false;
-    std::optional<JobStats> completed;
+    std::optional<JobStats> completed{};
     /// The job that is under way, if any.
     JobStats job{};
     std::string uuid{};
@@ -92,6 +112,7 @@ struct Inspected {
 struct DestinationInspected {
     GuestState state = GuestState::unknown;
     std::string uri{};  ///< as given in order::InspectDestination
+    Version libvirt{};
 };
 struct ConnectionLost {
     std::string reason;
@@ -107,9 +128,10 @@ struct Tick {};
 
 }  // namespace event
 
-using Event = std::variant<event::Connected, event::ConnectFailed, event::IterationBegan, event::Lifecycle,
-                           event::JobCompleted, event::Sampled, event::SampleFailed, event::MigrateReturned,
-                           event::ActionAnswered, event::AbortAnswered, event::Inspected, event::DestinationInspected,
+using Event = std::variant<event::Connected, event::LookedCloser, event::ConnectFailed, event::LimitRead,
+                           event::LimitAnswered, event::IterationBegan, event::Lifecycle, event::JobCompleted,
+                           event::Sampled, event::SampleFailed, event::MigrateReturned, event::ActionAnswered,
+                           event::AbortAnswered, event::RecoveryReturned, event::Inspected, event::DestinationInspected,
                            event::ConnectionLost, event::DetachRequested, event::AbortRequested, event::Tick>;
 
 /// What the session wants done. Each order to libvirt is answered by one event, at any time later or never: a call may
@@ -117,13 +139,30 @@ using Event = std::variant<event::Connected, event::ConnectFailed, event::Iterat
 namespace order {
 
 struct Connect {};  ///< Connected or ConnectFailed
-struct Start {      ///< MigrateReturned, when it is over
+/// Asks what Connected leaves out, since few requests depend on it and the daemon takes time for it.
+struct LookCloser {  ///< LookedCloser, or ConnectFailed
+    Subjects subjects;
+};
+/// Leaves the downtime limit to LimitDowntime: QEMU takes milliseconds for it, and the daemons prepare for longer.
+struct Start {  ///< LimitRead early on, and MigrateReturned when it is over
     MigrationRequest request;
 };
+/// The limit to begin with, before memory moves.
+struct LimitDowntime {  ///< LimitAnswered
+    Milliseconds limit{0};
+};
 struct TakeSample {};  ///< Sampled or SampleFailed
-struct Apply {         ///< ActionAnswered; never an AbortMigration or a Wait
+struct Apply {         ///< ActionAnswered; never an AbortMigration, a ResumePostCopy or a Wait
     std::size_t index = 0;
     Action action;
+    bool in_postcopy = false;
+};
+/// Takes a broken post-copy up again: the migrate call made anew, which lasts as long as what is left of the migration.
+struct Recover {  ///< RecoveryReturned
+    std::size_t index = 0;
+    MigrationRequest request;  ///< as the migration was started
+    std::string destination_uri;
+    std::string migration_uri;
 };
 struct Abort {};  ///< AbortAnswered
 struct Inspect {  ///< Inspected or ConnectionLost
@@ -154,8 +193,8 @@ struct Note {
 
 }  // namespace order
 
-using Order =
-    std::variant<order::Connect, order::Start, order::TakeSample, order::Apply, order::Abort, order::Inspect,
-                 order::InspectDestination, order::Resume, order::Restore, order::Remember, order::Forget, order::Note>;
+using Order = std::variant<order::Connect, order::LookCloser, order::Start, order::LimitDowntime, order::TakeSample,
+                           order::Apply, order::Recover, order::Abort, order::Inspect, order::InspectDestination,
+                           order::Resume, order::Restore, order::Remember, order::Forget, order::Note>;
 
 }  // namespace vmmi

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "vmmi/units.h"
+#include "vmmi/migration.h"
 
 namespace vmmi {
 
@@ -17,12 +17,15 @@ struct NativeError {
 
 /// Numbers of virErrorNumber that decide something. The hypervisor layer checks them against libvirt's header.
 namespace native {
+constexpr int internal_error = 1;
 constexpr int operation_invalid = 55;
 constexpr int no_domain = 42;
 constexpr int operation_aborted = 78;
+/// Of virErrorDomain: libvirt's own connections.
+constexpr int from_rpc = 7;
 }  // namespace native
 
-/// The guest's state at the source, as far as a migration cares.
+/// The guest's state at the source or the destination, as far as a migration cares. In post-copy, it is so at both.
 enum class GuestState {
     unknown,
     absent,  ///< no such domain
@@ -50,13 +53,25 @@ struct JobStats {
     Bytes memory_total;
     Bytes memory_transferred;
     Bytes memory_remaining;
+    Bytes memory_sent;       ///< zero pages and compressed ones at their full size; zero where libvirt does not tell
     Bytes data_transferred;  ///< memory and disks
+    Bytes disk_total;        ///< of the disks that are copied, as far as their copies have begun
+    Bytes disk_transferred;
+    Bytes disk_remaining;
     BytesPerSecond bandwidth;
     BytesPerSecond dirty_rate;
     int iteration = 0;
     std::optional<int> throttle_percent;
+    std::uint64_t postcopy_requests = 0;
 
     bool migrating() const { return type == Type::active && operation == Operation::outgoing_migration; }
+};
+
+/// A guest as it was found.
+struct GuestFacts {
+    Guest guest;
+    GuestState state = GuestState::unknown;
+    JobStats job;
 };
 
 }  // namespace vmmi

@@ -9,6 +9,8 @@ const char* to_string(Phase phase) {
             return "connecting";
         case Phase::starting:
             return "starting";
+        case Phase::storage:
+            return "storage";
         case Phase::precopy:
             return "precopy";
         case Phase::switchover:

@@ -4,6 +4,7 @@
 namespace vmmi {
 
 std::vector<Action> Policy::adopt(const Guest& guest, const Sample& now) {
+    if (now.phase != Phase::precopy) return {};
     const MigrationRequest request = plan(guest);
     std::vector<Action> actions;
     if (request.downtime_limit && *request.downtime_limit != now.downtime_limit)
@@ -11,6 +12,10 @@ std::vector<Action> Policy::adopt(const Guest& guest, const Sample& now) {
     if (request.bandwidth.count > 0)
         actions.push_back({SetBandwidth{request.bandwidth}, "takeover: the bandwidth of this policy"});
     return actions;
+}
+
+bool Policy::guards(const Sample&) {
+    return false;
 }
 
 }  // namespace vmmi

@@ -22,6 +22,8 @@ struct MigrationRecord {
     std::optional<MigrationRequest> request{};
     /// The guest's own downtime limit, before any plugin changed it.
     std::optional<Milliseconds> original_downtime_limit{};
+    /// Where a policy paused the guest: when that pause is to be over, by the steady clock.
+    std::optional<std::chrono::steady_clock::time_point> pause_ends{};
 };
 
 }  // namespace vmmi

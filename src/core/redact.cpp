@@ -26,6 +26,36 @@ bool ends_in_a_password(std::string_view authority) {
 
 }  // namespace
 
+std::string redact_xml(std::string_view document) {
+    constexpr std::string_view space = " \t\r\n";
+    constexpr std::string_view before_a_name = " \t\r\n<>\"'/";
+    std::string shown;
+    while (!document.empty()) {
+        const std::size_t equals = document.find('=');
+        const std::size_t quote =
+            equals == std::string_view::npos ? equals : document.find_first_not_of(space, equals + 1);
+        if (quote == std::string_view::npos) break;
+        shown += document.substr(0, quote);
+        std::string_view name = document.substr(0, equals);
+        name = name.substr(0, name.find_last_not_of(space) + 1);
+        name.remove_prefix(name.find_last_of(before_a_name) + 1);
+        document.remove_prefix(quote);
+        if (document[0] != '"' && document[0] != '\'') continue;
+        const std::size_t end = std::min(document.find(document[0], 1), document.size());
+        const std::string_view value = document.substr(0, end);
+        // A value in a tag has no < in it.
+        if (names_a_secret(name) && value.find('<') == std::string_view::npos)
+            shown.append(1, value[0]).append(mask);
+        else
+            shown += value;
+        document.remove_prefix(value.size());
+        if (document.empty()) break;
+        shown += document[0];
+        document.remove_prefix(1);
+    }
+    return shown.append(document);
+}
+
 std::string redact_uri(std::string_view uri) {
     std::string shown;
     std::size_t query = std::min(uri.find('?'), uri.size());

@@ -10,4 +10,7 @@ namespace vmmi {
 /// "***". Anything else stays.
 std::string redact_uri(std::string_view uri);
 
+/// An XML document that may be shown: the values of attributes that name a secret become "***".
+std::string redact_xml(std::string_view document);
+
 }  // namespace vmmi

@@ -20,6 +20,25 @@ struct ActionRecord {
     std::size_t number = 0;                ///< counted from 0
 };
 
+/// What the migration cost the guest so far, as the time for which it would have had to stand still to lose as much
+/// work: see vmmi::LostWork.
+struct WorkLost {
+    Milliseconds throttle{0};
+    Milliseconds pause{0};
+    Milliseconds postcopy{0};
+
+    friend bool operator==(const WorkLost&, const WorkLost&) = default;
+};
+
+/// When a migration is expected to be over, counted from the last sample.
+struct Eta {
+    Milliseconds expected{0};
+    Milliseconds earliest{0};              ///< never behind `expected`
+    std::optional<Milliseconds> latest{};  ///< never before `expected`; absent: it may never come to an end
+
+    friend bool operator==(const Eta&, const Eta&) = default;
+};
+
 /// A status message without its dress. Absent: not known yet, or not any more.
 struct Status {
     std::string policy;
@@ -31,11 +50,15 @@ struct Status {
     Bytes total;
     Bytes remaining;
     Bytes transferred;
+    Bytes disk_total;  ///< zero: no disks are copied
+    Bytes disk_remaining;
+    Bytes disk_transferred;
     BytesPerSecond bandwidth;
     BytesPerSecond dirty_rate;
     std::optional<Milliseconds> downtime_limit;
     std::optional<int> throttle_percent;
-    std::optional<Milliseconds> eta;  ///< absent while it is not converging
+    WorkLost work_lost{};
+    std::optional<Eta> eta;  ///< absent while it is not converging
     std::optional<ActionRecord> last_action;
 };
 
@@ -47,14 +70,18 @@ enum class Cause {
     aborted_by_signal,
     aborted_by_other,
     migration_failed,
+    postcopy_failed,  ///< broken and left so: each host has a part of the guest
     guest_powered_off,
     guest_destroyed,
     guest_crashed,
     guest_gone,
+    guest_lost,  ///< in post-copy, with the part of it that the destination had
     connection_lost,
     detached,
     not_started,
 };
+/// The cause's word in completion messages.
+const char* to_string(Cause cause);
 
 /// A completion message without its dress: the outcome and what the migration did, whatever the outcome.
 struct Outcome {
@@ -66,6 +93,7 @@ struct Outcome {
     std::vector<std::string> evidence;             ///< what the outcome was decided on, one observation each
     Milliseconds total_time{0};
     std::optional<Milliseconds> downtime;  ///< measured by libvirt and QEMU; known after success only
+    WorkLost work_lost{};
     std::optional<Milliseconds> setup_time;
     int iterations = 0;
     Bytes total;

@@ -9,6 +9,7 @@
 
 #include "core/describe.h"
 #include "core/nearest.h"
+#include "xml/reader.h"
 
 namespace vmmi {
 namespace {
@@ -19,6 +20,7 @@ Error malformed(std::string_view place, std::string expected, const Value& got) 
 }
 
 constexpr std::size_t longest_text = 4096;
+constexpr std::size_t longest_document = std::size_t{256} << 10;
 
 bool is_control_character(char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
@@ -41,6 +43,20 @@ Result<Value> check_list(const Key& key, const Value& given, const std::string& 
         checked.push_back(std::move(*item));
     }
     return Value(std::move(checked));
+}
+
+/// Says nothing of the content: such a document may have passwords in it.
+Result<Value> check_domain_xml(const Value& given, const std::string& place) {
+    const auto wrong = [&](const std::string& got) {
+        return fail(ErrorCode::malformed_configuration, "malformed configuration",
+                    fmt::format("{}: expected the XML of a guest, as virsh dumpxml prints it, got {}", place, got));
+    };
+    const std::string* text = given.get_if<std::string>();
+    if (text == nullptr) return wrong(describe(given));
+    if (text->size() > longest_document)
+        return wrong(fmt::format("{} bytes, more than {}", text->size(), longest_document));
+    if (const std::optional<std::string> problem = xml::problem(*text, "domain")) return wrong(*problem);
+    return given;
 }
 
 Result<Value> check(const Key& key, const Value& given, const std::string& place) {
@@ -67,6 +83,8 @@ Result<Value> check(const Key& key, const Value& given, const std::string& place
                 return fail(malformed(place, "a string without control characters", given));
             return given;
         }
+        case Key::Type::domain_xml:
+            return check_domain_xml(given, place);
         case Key::Type::object: {
             const Object* members = given.get_if<Object>();
             if (members == nullptr) return fail(malformed(place, "an object", given));
@@ -82,7 +100,7 @@ Result<Value> check(const Key& key, const Value& given, const std::string& place
 
 /// An object that is not given still has the defaults of its children.
 Value default_of(const Key& key) {
-    if (key.type != Key::Type::object) return key.fallback;
+    if (key.type != Key::Type::object || !key.fallback.is_null()) return key.fallback;
     Object values;
     for (const Key& child : key.children) values.set(child.name, default_of(child));
     return values;
@@ -117,6 +135,10 @@ Key integer_key(std::string name, Value fallback, Range range, std::string help)
 
 Key text_key(std::string name, Value fallback, std::string help) {
     return {.name = std::move(name), .type = Key::Type::text, .help = std::move(help), .fallback = std::move(fallback)};
+}
+
+Key domain_xml_key(std::string name, std::string help) {
+    return {.name = std::move(name), .type = Key::Type::domain_xml, .help = std::move(help)};
 }
 
 Key choice_key(std::string name, Value fallback, std::vector<std::string> choices, std::string help) {

@@ -48,6 +48,7 @@ void Session::conclude() {
     const Verdict verdict = decide(evidence_);
     if (verdict == Verdict::undecided) return wait_for_a_verdict(waited);
     if (!settled(verdict) && waited < patience_for_destination) return;
+    if (resume_what_was_paused(verdict) && waited < patience_for_verdict) return;
     switch (verdict) {
         case Verdict::completed:
             // The real downtime comes with the completed statistics; a success is not held up for it for long.
@@ -75,16 +76,31 @@ void Session::conclude() {
 }
 
 void Session::wait_for_a_verdict(Milliseconds waited) {
+    // Of a guest that the policy paused it is known why it stands still, and the abort was accepted.
+    const bool nowhere_else =
+        evidence_.destination == GuestState::absent ||
+        (evidence_.destination == GuestState::unknown && pause_ends_ && evidence_.abort_requested);
     const bool stranded = evidence_.source && evidence_.source->state == GuestState::paused_for_migration &&
-                          !evidence_.source->job_active && evidence_.destination == GuestState::absent;
-    if (stranded && !std::exchange(resumed_, true)) {
-        note(Level::warning, "the migration left the guest paused at the source: resuming it");
-        orders_.push_back(order::Resume{});
-    }
+                          !evidence_.source->job_active && nowhere_else;
+    if (stranded) resume_guest();
     if (waited < patience_for_verdict) return;
     if (evidence_.call && !evidence_.call->error) return finish(Cause::completed);
     finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
                   what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
+}
+
+/// A pause by the policy ends with the migration, even where libvirt takes it for a user's. True: wait for it.
+bool Session::resume_what_was_paused(Verdict verdict) {
+    const bool stays = verdict == Verdict::aborted || verdict == Verdict::failed;
+    if (!pause_ends_ || !stays || evidence_.source->state != GuestState::paused) return false;
+    resume_guest();
+    return true;
+}
+
+void Session::resume_guest() {
+    if (std::exchange(resumed_, true)) return;
+    note(Level::warning, "the migration left the guest paused at the source: resuming it");
+    orders_.push_back(order::Resume{});
 }
 
 Cause Session::why_it_stopped() const {
@@ -106,7 +122,7 @@ std::string Session::where_the_guest_is() const {
 std::vector<std::string> Session::observations() const {
     std::vector<std::string> seen;
     if (evidence_.call) seen.push_back(what_the_call_said());
-    if (evidence_.taken_over) seen.emplace_back("started by somebody else");
+    if (evidence_.taken_over && !evidence_.call) seen.emplace_back("started by somebody else");
     if (evidence_.abort_requested) seen.push_back("abort: " + abort_reason_);
     if (evidence_.completed) seen.emplace_back("completed statistics");
     if (evidence_.stopped == event::Lifecycle::Kind::migrated)
@@ -125,11 +141,12 @@ std::vector<std::string> Session::observations() const {
 
 void Session::finish(Cause cause, std::optional<Error> error) {
     const bool stays = stage_ == Stage::ending && error && cause != Cause::completed_elsewhere;
-    const bool goes_on = cause == Cause::connection_lost || cause == Cause::detached;
+    const bool goes_on = cause == Cause::connection_lost || cause == Cause::detached || cause == Cause::postcopy_failed;
     if (record_ && !goes_on) orders_.push_back(order::Forget{});
     if (stays && original_downtime_limit_ && limit_touched_)
         orders_.push_back(order::Restore{*original_downtime_limit_});
     if (!error) progress_.complete();
+    count_lost_work();
 
     const JobStats& last = evidence_.completed ? *evidence_.completed : stats_;
     Outcome outcome;
@@ -148,8 +165,9 @@ void Session::finish(Cause cause, std::optional<Error> error) {
     outcome.evidence = observations();
     outcome.total_time = elapsed();
     if (evidence_.completed) outcome.downtime = evidence_.completed->downtime;
+    outcome.work_lost = work_lost();
     outcome.setup_time = last.setup_time;
-    outcome.iterations = std::max(last.iteration, stats_.iteration);
+    outcome.iterations = passes_.looks_are_passes() ? std::max(last.iteration, stats_.iteration) : stats_.iteration;
     outcome.total = last.memory_total;
     outcome.transferred = last.data_transferred;
     outcome.actions = actions_;

@@ -4,37 +4,90 @@
 #include <algorithm>
 
 namespace vmmi::engine {
+namespace {
 
-void Progress::update(const JobStats& stats) {
-    if (stats.memory_total.count == 0) return;  // QEMU has not begun
+/// libvirt and QEMU need some time behind the last pass, until the migrate call returns.
+constexpr Milliseconds aftermath{1'000};
+/// In force where nobody says: QEMU's own.
+constexpr Milliseconds usual_limit{300};
+constexpr Milliseconds any_limit = Milliseconds::max() / 2;
 
-    // Zero pages cost no traffic: the first pass is measured by what is left, the later ones by what was sent.
-    const bool first_pass = stats.iteration <= 1;
-    const auto total = static_cast<double>(stats.memory_total.count);
-    const auto remaining = static_cast<double>(stats.memory_remaining.count);
-    double done = 0;
-    if (first_pass) {
-        transferred_in_first_pass_ = stats.memory_transferred;
-        done = static_cast<double>((stats.memory_total - stats.memory_remaining).count);
+double number(Bytes amount) {
+    return static_cast<double>(amount.count);
+}
+
+bool in_first_pass(const Sample& sample) {
+    return sample.phase == Phase::precopy && sample.iteration <= 1;
+}
+
+/// Of a phase in which nothing is sent again: the guest stands still, or writes at the destination. What the passes
+/// taught is of no use in it: nothing is compressed, and post-copy may have a cap of its own.
+Reach last_stretch(const Sample& sample) {
+    Forecast::Model model;
+    model.basis = Forecast::Basis::dirty_rate;  // of zero
+    model.bandwidth = static_cast<double>(sample.bandwidth.count);
+    model.remaining = model.to_move = number(sample.remaining);
+    return Forecast(model).reach(any_limit);
+}
+
+}  // namespace
+
+void Progress::update(const Sample& sample) {
+    const bool storage = sample.total.count == 0;
+    if (storage && sample.disk_total.count == 0) return;  // QEMU has not begun
+    forecaster_.add(sample);
+    const Reach reach = sample.phase > Phase::precopy ? last_stretch(sample) : passes_to_come(sample);
+
+    const double disks_left = number(sample.disk_remaining);
+    double done = number(sample.disk_total - sample.disk_remaining);
+    std::optional<double> left;
+    if (storage) {
+        left = (1 + share_of_later_passes) * number(expected_);
     } else {
-        done = total + static_cast<double>((stats.memory_transferred - transferred_in_first_pass_).count);
+        done += memory_done(sample);
+        if (in_first_pass(sample))
+            left = number(sample.remaining) + share_of_later_passes * number(sample.total);
+        else if (sample.phase > Phase::precopy)
+            left = number(sample.remaining);
+        else if (!reach.never())
+            left = number(reach.to_send);
+    }
+    if (left) {
+        const double all = done + disks_left + *left;
+        // Bounded before it becomes an integer: what libvirt tells may be absurd.
+        const double percent = all > 0 ? std::clamp(100.0 * done / all, 0.0, 99.0) : 0;
+        percent_ = std::max(percent_, static_cast<int>(percent));
     }
 
-    constexpr double diverging = 0.9;
-    const auto bandwidth = static_cast<double>(stats.bandwidth.count);
-    const double dirtied = bandwidth > 0 ? static_cast<double>(stats.dirty_rate.count) / bandwidth : 1.0;
-    double left = remaining / (1.0 - std::min(dirtied, diverging));
-    // How busy the guest is shows only after the first pass: until then, keep a share back for the later ones.
-    if (first_pass) left = remaining + total / 4;
-
-    const int percent = static_cast<int>(100.0 * done / (done + left));
-    percent_ = std::max(percent_, std::clamp(percent, 0, 99));
-
     eta_.reset();
-    if (bandwidth <= 0 || (dirtied >= diverging && !first_pass)) return;
-    constexpr double longest = 1e15;  // milliseconds: absurd numbers stay numbers
-    eta_ = Milliseconds(
-        static_cast<std::int64_t>(std::min(longest, 1000.0 * (first_pass ? remaining : left) / bandwidth)));
+    // No statistics tell how fast disks are copied, and nobody when a link recovers.
+    const bool broken =
+        sample.phase == Phase::postcopy_failed || forecaster_.network().state() == NetworkHealth::State::broken;
+    if (storage || broken || reach.never()) return;
+    eta_ = Eta{.expected = reach.expected, .earliest = reach.low, .latest = reach.high};
+    if (eta_->latest) *eta_->latest += aftermath;
+}
+
+Reach Progress::passes_to_come(const Sample& sample) const {
+    Forecast::Model model = forecaster_.forecast().model();
+    const std::optional<Pass>& pass = forecaster_.passes().current();
+    if (in_first_pass(sample) && pass) {
+        // Zero pages cost next to nothing; there are taken to be as many in what is left as there were so far.
+        const double moved = number(pass->to_move - sample.remaining);
+        if (moved > 0) model.wire_cost = std::clamp(number(pass->moved) / moved, 1e-3, 1.0);
+    }
+    return Forecast(model).reach(sample.downtime_limit.count() > 0 ? sample.downtime_limit : usual_limit);
+}
+
+/// The first pass is measured by what is left, since zero pages cost no traffic; the later ones by what was sent.
+double Progress::memory_done(const Sample& sample) {
+    if (in_first_pass(sample)) {
+        sent_in_first_pass_ = sample.transferred + sample.remaining;  // until its end, unless zero pages follow
+        return number(sample.total - sample.remaining);
+    }
+    // Of a migration that was taken over later, it is not known what the first pass sent.
+    if (!sent_in_first_pass_) return number(std::max(sample.total, sample.transferred));
+    return number(sample.total) + number(sample.transferred - *sent_in_first_pass_);
 }
 
 }  // namespace vmmi::engine

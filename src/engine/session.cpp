@@ -5,26 +5,14 @@
 
 #include <algorithm>
 
+#include "core/conflicts.h"
 #include "core/describe.h"
-#include "core/redact.h"
+#include "core/uri.h"
 
 namespace vmmi::engine {
 namespace {
 
 using Level = order::Note::Level;
-
-/// Until QEMU sends memory, and after the call came back, the next change is a fraction of a second away.
-constexpr Milliseconds short_interval{200};
-constexpr Milliseconds patience_for_abort{3'000};
-constexpr std::ptrdiff_t most_actions = 1000;
-/// How far the begin of a job, as libvirt tells its age, may be from what a record says of it.
-constexpr Milliseconds same_begin{2'000};
-
-std::string sample_line(const JobStats& stats) {
-    return fmt::format("sample: pass {}, {} of {} bytes left, {} sent, {} B/s, dirtied at {} B/s", stats.iteration,
-                       stats.memory_remaining.count, stats.memory_total.count, stats.memory_transferred.count,
-                       stats.bandwidth.count, stats.dirty_rate.count);
-}
 
 }  // namespace
 
@@ -40,94 +28,79 @@ Orders Session::handle(const Event& event, TimePoint now) {
     now_ = now;
     orders_.clear();
     if (stage_ != Stage::finished) std::visit([this](const auto& e) { on(e); }, event);
+    if (pause_ends_ && deadline_ && !evidence_.abort_requested)
+        deadline_ = std::min(*deadline_, std::max(*pause_ends_, now_));
     return std::move(orders_);
 }
 
 void Session::on(const event::Connected& event) {
     guest_ = event.guest;
+    source_ = event.source;
+    progress_.expect(guest_.memory);
     original_downtime_limit_ = downtime_limit_ = event.downtime_limit;
     if (event.job.migrating()) return take_over(event.job, event.state, event.record);
-    if (event.job.type == JobStats::Type::active) {
-        return finish_failed(
-            Cause::not_started, ErrorCode::operation_failed, "another job is running",
-            fmt::format("guest {} has a job in progress that is no migration, such as a save or a backup; "
-                        "wait for its end, or abort it, and try again",
-                        guest_.name));
-    }
-    if (event.state != GuestState::running && event.state != GuestState::paused) {
-        return finish_failed(Cause::not_started, ErrorCode::operation_failed, "guest is not running",
-                             fmt::format("guest {} is {}; only a running or paused guest can be migrated", guest_.name,
-                                         to_string(event.state)));
-    }
-    const MigrationRequest request = policy_.plan(guest_);
-    if (request.downtime_limit) {
-        downtime_limit_ = request.downtime_limit;
-        limit_touched_ = downtime_limit_ != original_downtime_limit_;
-    }
+    if (std::optional<Error> error = refusal(guest_, event.state, event.job))
+        return finish(Cause::not_started, std::move(error));
+    request_ = policy_.plan(guest_);
+    if (const Subjects unknown = subjects(request_); unknown.any())
+        orders_.push_back(order::LookCloser{unknown});
+    else
+        start();
+}
+
+void Session::on(const event::LookedCloser& event) {
+    if (stage_ != Stage::connecting) return;
+    guest_.devices = event.devices;
+    if (event.source) source_ = *event.source;
+    start();
+}
+
+void Session::start() {
+    const Surroundings around{parse_uri(options_.migration_uri).scheme, source_, std::nullopt};
+    const std::vector<Conflict> found = conflicts(request_, guest_, around);
+    for (const Conflict& conflict : found) note(Level::warning, conflict.error.details);
+    if (std::optional<Error> error = refusal(found)) return finish(Cause::not_started, std::move(error));
     stage_ = Stage::migrating;
     set_phase(Phase::starting);
+    limit_pending_ = true;
     started_ = now_;
     deadline_ = now_ + short_interval;
-    // Before anything is changed: if this run is killed, the next one knows what to put back.
+    // Before anything happens: if this run is killed, the next one knows what was wanted.
     remember({.plugin = options_.policy_name,
               .uuid = guest_.uuid,
               .started = now_,
               .destination_uri = options_.destination_uri,
               .migration_uri = options_.migration_uri,
-              .request = request,
-              .original_downtime_limit = original_downtime_limit_});
-    orders_.push_back(order::Start{request});
+              .request = request_});
+    orders_.push_back(order::Start{request_});
 }
 
-void Session::remember(MigrationRecord record) {
-    record_ = std::move(record);
-    orders_.push_back(order::Remember{*record_});
-}
-
-/// Somebody else's migration, or one whose call we lost, goes on under this policy. Nobody tells its end: it is seen.
-void Session::take_over(const JobStats& job, GuestState state, const std::optional<MigrationRecord>& left) {
-    note(Level::info, fmt::format("a migration of {} is in progress: taking it over", guest_.name));
-    // What this run left is about a migration that never began, if another one had begun before.
-    const bool lost_the_race =
-        evidence_.call && evidence_.call->error && evidence_.call->error->code == native::operation_invalid;
-    if (lost_the_race) orders_.push_back(order::Forget{});
-    const bool ours = record_ && !lost_the_race;
-    stage_ = Stage::migrating;
-    ended_.reset();
-    const bool abort_requested = evidence_.abort_requested;
-    evidence_ = {};
-    evidence_.taken_over = true;
-    evidence_.abort_requested = abort_requested;
-    started_ = now_ - job.elapsed;
-    if (!ours) recall(left);
-    if (phase_ == Phase::connecting) set_phase(Phase::starting);
-    follow(state, job);
-    if (phase_ == Phase::precopy && stats_.memory_total.count > 0) iteration_seen_ = stats_.iteration;
-    if (phase_ <= Phase::precopy) {
-        for (Action& action : policy_.adopt(guest_, sample())) carry_out(std::move(action));
+void Session::on(const event::LimitRead& event) {
+    limit_pending_ = false;
+    if (stage_ != Stage::migrating || original_downtime_limit_) return;
+    original_downtime_limit_ = downtime_limit_ = event.limit;
+    if (record_ && event.limit) {
+        // Before it is changed: if this run is killed, the next one knows what to put back.
+        MigrationRecord record = *record_;
+        record.original_downtime_limit = event.limit;
+        remember(std::move(record));
     }
-    deadline_ = now_ + short_interval;
-    if (evidence_.abort_requested) order_abort();
+    const std::optional<Milliseconds> wanted = request_.downtime_limit;
+    if (!wanted || wanted == event.limit || evidence_.taken_over || evidence_.abort_requested) return;
+    limit_pending_ = limit_touched_ = true;
+    orders_.push_back(order::LimitDowntime{*wanted});
 }
 
-/// What another run left counts as far as it agrees with libvirt. Without it, libvirt's word is all there is.
-void Session::recall(const std::optional<MigrationRecord>& left) {
-    if (left && left->uuid == guest_.uuid &&
-        std::max(left->started, *started_) - std::min(left->started, *started_) <= same_begin) {
-        note(Level::info, fmt::format("it was left by plugin {}, with destination {}", left->plugin,
-                                      redact_uri(left->destination_uri.value_or("unknown"))));
-        if (left->original_downtime_limit) {
-            original_downtime_limit_ = left->original_downtime_limit;
-            limit_touched_ = true;
-        }
-        destination_uri_ = left->destination_uri.value_or(options_.destination_uri);
-        return remember(*left);
+void Session::on(const event::LimitAnswered& event) {
+    limit_pending_ = false;
+    if (stage_ != Stage::migrating) return;
+    if (!event.error) {
+        downtime_limit_ = request_.downtime_limit;
+        return;
     }
-    if (left) note(Level::info, fmt::format("what plugin {} left is about another migration", left->plugin));
-    remember({.plugin = options_.policy_name,
-              .uuid = guest_.uuid,
-              .started = *started_,
-              .original_downtime_limit = original_downtime_limit_});
+    // With another limit, the guest might stand still for longer than was allowed.
+    request_abort(Cause::aborted_by_policy, fmt::format("a downtime limit of {} ms could not be set: {}",
+                                                        request_.downtime_limit->count(), describe(*event.error)));
 }
 
 void Session::on(const event::ConnectFailed& event) {
@@ -137,7 +110,7 @@ void Session::on(const event::ConnectFailed& event) {
 void Session::on(const event::IterationBegan& event) {
     if (stage_ != Stage::migrating) return;
     note(Level::debug, fmt::format("iteration {} began", event.iteration));
-    take_sample();
+    if (passes_.looks_are_passes()) take_sample();
 }
 
 void Session::on(const event::Lifecycle& event) {
@@ -149,7 +122,8 @@ void Session::on(const event::Lifecycle& event) {
         case Kind::postcopy_began:
             return set_phase(Phase::postcopy);
         case Kind::postcopy_failed:
-            return set_phase(Phase::postcopy_failed);
+            set_phase(Phase::postcopy_failed);
+            return take_sample();
         case Kind::resumed:
             // Elsewhere it is a user who resumed a paused guest.
             if (phase_ == Phase::switchover) set_phase(Phase::precopy);
@@ -167,57 +141,6 @@ void Session::on(const event::JobCompleted& event) {
     if (stage_ == Stage::connecting || event.stats.operation != JobStats::Operation::outgoing_migration) return;
     evidence_.completed = event.stats;
     evidence_.taken_over ? look_for_the_end() : conclude();
-}
-
-/// Takes in where a running migration stands.
-void Session::follow(GuestState state, const JobStats& stats) {
-    switch (state) {
-        case GuestState::postcopy:
-            set_phase(Phase::postcopy);
-            break;
-        case GuestState::postcopy_failed:
-            set_phase(Phase::postcopy_failed);
-            break;
-        case GuestState::paused_for_migration:
-            set_phase(Phase::switchover);
-            break;
-        default:
-            // The way back from the last pass is told by a lifecycle event alone: state and statistics are read one
-            // after the other and need not belong together.
-            if (!stats.migrating() || phase_ != Phase::starting) break;
-            set_phase(Phase::precopy);
-            // The way to the destination is opened while there is time.
-            look_at_the_destination();
-    }
-    if (!stats.migrating()) return;
-    note(Level::trace, sample_line(stats));
-    // The migrate call takes its time to become a job, and it is the job's begin that libvirt tells.
-    if (!sampled_ && record_ && !evidence_.taken_over) {
-        MigrationRecord record = *record_;
-        record.started = now_ - stats.elapsed;
-        remember(std::move(record));
-    }
-    stats_ = stats;
-    sampled_ = now_;
-    progress_.update(stats_);
-}
-
-void Session::on(const event::Sampled& event) {
-    sampling_ = false;
-    if (stage_ != Stage::migrating) return;
-    follow(event.state, event.stats);
-    evidence_.cancelled = evidence_.cancelled || event.stats.type == JobStats::Type::cancelled;
-    if (event.stats.migrating() && stats_.memory_total.count > 0) ask_policy();
-    if (evidence_.taken_over && !event.stats.migrating()) return look_for_the_end();
-    if (std::exchange(look_again_, false)) take_sample();
-}
-
-void Session::on(const event::SampleFailed& event) {
-    sampling_ = false;
-    note(Level::debug, "no statistics: " + describe(event.error));
-    if (stage_ != Stage::migrating) return;
-    if (evidence_.taken_over) return look_for_the_end();
-    if (std::exchange(look_again_, false)) take_sample();
 }
 
 void Session::on(const event::MigrateReturned& event) {
@@ -250,34 +173,11 @@ void Session::look_at_the_destination() {
         orders_.push_back(order::InspectDestination{guest_.uuid, options_.destination_uri});
 }
 
-void Session::on(const event::ActionAnswered& event) {
-    const auto found = std::ranges::find(actions_, event.index, &ActionRecord::number);
-    if (found == actions_.end()) return;
-    ActionRecord& record = *found;
-    if (!event.error) {
-        if (const auto* set = std::get_if<SetDowntimeLimit>(&record.action.what)) downtime_limit_ = set->limit;
-        return;
-    }
-    record.refused = describe(*event.error);
-    note(Level::warning, fmt::format("libvirt refused {}: {}", describe(record.action), *record.refused));
-}
-
-void Session::on(const event::AbortAnswered& event) {
-    abort_pending_ = false;
-    // Before the job began there is nothing to abort yet, and an abort that libvirt accepted may still come too early
-    // for QEMU: as long as the migrate call has not come back, it is tried again.
-    abort_again_ = now_ + (event.error ? short_interval : patience_for_abort);
-    deadline_ = std::min(deadline_.value_or(*abort_again_), *abort_again_);
-    if (event.error)
-        note(Level::debug, "libvirt refused the abort: " + describe(*event.error));
-    else
-        note(Level::info, "libvirt accepted the abort");
-}
-
 void Session::on(const event::Inspected& event) {
     inspecting_ = false;
     if (stage_ != Stage::ending) return;
     evidence_.source = event;
+    evidence_.cancelled = evidence_.cancelled || event.job.type == JobStats::Type::cancelled;
     if (event.completed) evidence_.completed = event.completed;
     // The call failed, but a migration runs: another one that won the race, or ours, which outlived its call.
     if (event.job.migrating()) return take_over(event.job, event.state, event.record);
@@ -286,7 +186,11 @@ void Session::on(const event::Inspected& event) {
 }
 
 void Session::on(const event::DestinationInspected& event) {
-    if (stage_ != Stage::ending) return;  // the connection is open now: that was the purpose
+    if (stage_ == Stage::migrating) {
+        hear_from_the_destination(event);
+        return recover();
+    }
+    if (stage_ != Stage::ending) return;
     if (event.uri == options_.destination_uri) evidence_.asked = event.state;
     if (event.uri == destination_uri_) evidence_.destination = event.state;
     conclude();
@@ -328,9 +232,9 @@ void Session::on(const event::Tick&) {
                                   options_.connection_timeout.count() / 1000));
     } else if (stage_ == Stage::migrating) {
         if (abort_again_ && now_ >= *abort_again_) order_abort();
+        watch_pause();
         take_sample();
-        const bool quick = evidence_.abort_requested || stats_.memory_total.count == 0;
-        deadline_ = now_ + (quick ? std::min(short_interval, options_.sample_interval) : options_.sample_interval);
+        deadline_ = now_ + interval();
     } else if (stage_ == Stage::ending) {
         conclude();
         if (stage_ == Stage::finished) return;
@@ -339,85 +243,14 @@ void Session::on(const event::Tick&) {
     }
 }
 
-/// At most one question is under way: while the guest is paused for the last pass, the answer takes as long as the
-/// pass.
-void Session::take_sample() {
-    if (sampling_) {
-        look_again_ = true;
-        return;
-    }
-    sampling_ = true;
-    orders_.push_back(order::TakeSample{});
-}
-
-void Session::ask_policy() {
-    // After an abort was asked for, or once the last pass or post-copy runs, no pre-copy knob helps any more.
-    if (evidence_.abort_requested || phase_ != Phase::precopy) return;
-    Sample now = sample();
-    // The first sample of a pass is its boundary, whether the event or the interval asked for it.
-    if (now.iteration > iteration_seen_) now.trigger = Sample::Trigger::iteration;
-    iteration_seen_ = std::max(iteration_seen_, now.iteration);
-    for (Action& action : policy_.decide(now)) {
-        if (evidence_.abort_requested) break;
-        carry_out(std::move(action));
-    }
-}
-
-Sample Session::sample() const {
-    Sample sample;
-    sample.phase = phase_;
-    sample.elapsed = stats_.elapsed;
-    sample.iteration = stats_.iteration;
-    sample.total = stats_.memory_total;
-    sample.remaining = stats_.memory_remaining;
-    sample.transferred = stats_.memory_transferred;
-    sample.bandwidth = stats_.bandwidth;
-    sample.dirty_rate = stats_.dirty_rate;
-    sample.expected_downtime = stats_.downtime.value_or(Milliseconds(0));
-    sample.downtime_limit = downtime_limit_.value_or(Milliseconds(0));
-    sample.throttle_percent = stats_.throttle_percent;
-    return sample;
-}
-
-void Session::carry_out(Action action) {
-    note(Level::info, fmt::format("{}: {}", describe(action), action.reason));
-    const std::size_t index = actions_.empty() ? 0 : actions_.back().number + 1;
-    // A policy that acts in every pass of an endless migration: how it began and what came last says most.
-    if (std::ssize(actions_) == most_actions) {
-        actions_.erase(actions_.begin() + most_actions / 2);
-        ++actions_omitted_;
-    }
-    actions_.push_back({.at = elapsed(), .action = action, .number = index});
-    if (std::holds_alternative<Wait>(action.what)) return;
-    if (std::holds_alternative<AbortMigration>(action.what))
-        return request_abort(Cause::aborted_by_policy, action.reason);
-    if (std::holds_alternative<SetDowntimeLimit>(action.what)) limit_touched_ = true;
-    orders_.push_back(order::Apply{index, std::move(action)});
-}
-
-void Session::request_abort(Cause cause, std::string reason) {
-    if (evidence_.abort_requested) return;
-    abort_cause_ = cause;
-    evidence_.abort_requested = true;
-    abort_reason_ = std::move(reason);
-    if (stage_ == Stage::migrating) order_abort();
-}
-
-void Session::order_abort() {
-    if (abort_pending_) return;
-    abort_again_.reset();
-    // From here on the guest's memory is on both hosts: whoever ends either side loses the guest.
-    if (phase_ == Phase::postcopy || phase_ == Phase::postcopy_failed)
-        return note(Level::warning, "post-copy began: too late to abort, the migration goes on");
-    abort_pending_ = true;
-    orders_.push_back(order::Abort{});
-}
-
 /// Post-copy has no way back: what tells of an earlier phase after it began is late.
 void Session::set_phase(Phase phase) {
     if (phase == phase_ || (phase_ >= Phase::postcopy && phase < Phase::postcopy)) return;
     note(Level::info, fmt::format("phase {}", to_string(phase)));
     phase_ = phase;
+    if (phase == Phase::postcopy && recovery_ && recovery_->ordered) recovery_->took_effect = true;
+    if (phase == Phase::postcopy_failed) moved_ = now_;
+    count_lost_work();
 }
 
 void Session::note(Level level, std::string text) {
@@ -426,26 +259,6 @@ void Session::note(Level level, std::string text) {
 
 Milliseconds Session::elapsed() const {
     return started_ ? between(*started_, now_) : Milliseconds(0);
-}
-
-Status Session::status(TimePoint now) const {
-    Status status;
-    status.policy = options_.policy_name;
-    status.phase = phase_;
-    if (started_) status.elapsed = between(*started_, now);
-    status.progress_percent = progress_.percent();
-    if (sampled_) status.sample_age = between(*sampled_, now);
-    status.iteration = stats_.iteration;
-    status.total = stats_.memory_total;
-    status.remaining = stats_.memory_remaining;
-    status.transferred = stats_.data_transferred;
-    status.bandwidth = stats_.bandwidth;
-    status.dirty_rate = stats_.dirty_rate;
-    status.downtime_limit = downtime_limit_;
-    status.throttle_percent = stats_.throttle_percent;
-    status.eta = progress_.eta();
-    if (!actions_.empty()) status.last_action = actions_.back();
-    return status;
 }
 
 }  // namespace vmmi::engine

@@ -8,13 +8,18 @@
 
 #include "core/event.h"
 #include "core/report.h"
+#include "engine/pass_counter.h"
 #include "engine/progress.h"
 #include "engine/verdict.h"
+#include "vmmi/budget.h"
 #include "vmmi/policy.h"
 
 namespace vmmi::engine {
 
 using Orders = std::vector<Order>;
+
+/// Until QEMU sends memory, and where a change is a fraction of a second away.
+constexpr Milliseconds short_interval{200};
 
 /// One migration, from the connection to the outcome: a passive state machine.
 ///
@@ -53,7 +58,10 @@ class Session {
     enum class Stage { connecting, migrating, ending, finished };
 
     void on(const event::Connected& event);
+    void on(const event::LookedCloser& event);
     void on(const event::ConnectFailed& event);
+    void on(const event::LimitRead& event);
+    void on(const event::LimitAnswered& event);
     void on(const event::IterationBegan& event);
     void on(const event::Lifecycle& event);
     void on(const event::JobCompleted& event);
@@ -62,6 +70,7 @@ class Session {
     void on(const event::MigrateReturned& event);
     void on(const event::ActionAnswered& event);
     void on(const event::AbortAnswered& event);
+    void on(const event::RecoveryReturned& event);
     void on(const event::Inspected& event);
     void on(const event::DestinationInspected& event);
     void on(const event::ConnectionLost& event);
@@ -69,6 +78,7 @@ class Session {
     void on(const event::AbortRequested& event);
     void on(const event::Tick& event);
 
+    void start();
     void take_over(const JobStats& job, GuestState state, const std::optional<MigrationRecord>& left);
     void recall(const std::optional<MigrationRecord>& left);
     void remember(MigrationRecord record);
@@ -77,16 +87,39 @@ class Session {
     void look();
     void look_at_the_destination();
     void take_sample();
+    Milliseconds interval() const;
+    Milliseconds standing_for() const;
     Sample sample() const;
+    void count_lost_work();
+    WorkLost work_lost() const;
     void ask_policy();
+
+    std::optional<std::string> objection(const Action& action) const;
     void carry_out(Action action);
+    void refuse(std::size_t index, std::string why);
+    void bound_pause(std::optional<TimePoint> ends);
+    void watch_pause();
     void request_abort(Cause cause, std::string reason);
     void order_abort();
+
+    bool in_postcopy() const;
+    void watch_the_destination();
+    MigrationRequest request_of_the_migration();
+    const std::string& migration_uri() const;
+    void prepare_recovery(std::size_t index);
+    void recover();
+    void hear_from_the_destination(const event::DestinationInspected& event);
+    void stay_or_let_go(const Sample& now);
+    void let_go(std::string why);
+    void describe_broken_postcopy();
+
     void conclude();
     void wait_for_a_verdict(Milliseconds waited);
     bool settled(Verdict verdict) const;
     bool arrived_as_asked() const;
     void finish(Cause cause, std::optional<Error> error = std::nullopt);
+    bool resume_what_was_paused(Verdict verdict);
+    void resume_guest();
     void finish_failed(Cause cause, ErrorCode code, std::string message, std::string details);
     std::vector<std::string> observations() const;
     std::string where_the_guest_is() const;
@@ -106,22 +139,44 @@ class Session {
     std::optional<TimePoint> deadline_;
 
     Guest guest_;
+    HostFacts source_;
+    MigrationRequest request_;               ///< as planned
     std::string destination_uri_;            ///< of the migration under way
     std::optional<MigrationRecord> record_;  ///< as left for others
     std::optional<TimePoint> started_;
     std::optional<Milliseconds> original_downtime_limit_;
     std::optional<Milliseconds> downtime_limit_;  ///< in force
+    bool limit_pending_ = false;                  ///< the first one; whatever a policy sets comes after it
     bool limit_touched_ = false;                  ///< an order may have changed it, answered or not
     Evidence evidence_;
     std::optional<TimePoint> ended_;  ///< the migrate call
 
     JobStats stats_;
+    PassCounter passes_;
     std::optional<TimePoint> sampled_;
     bool sampling_ = false;    ///< an answer is awaited
     bool inspecting_ = false;  ///< the same, for the end
     bool look_again_ = false;  ///< it was asked for meanwhile
     int iteration_seen_ = 0;   ///< the last one that the policy was told of
     Progress progress_;
+    LostWork lost_work_;
+    std::optional<TimePoint> moved_;  ///< memory, when that was last seen
+
+    /// A ResumePostCopy that was not answered yet.
+    struct Recovery {
+        std::size_t index = 0;
+        TimePoint asked{};
+        bool ordered = false;
+        bool took_effect = false;
+    };
+
+    bool postcopy_asked_ = false;
+    std::optional<Recovery> recovery_;
+    std::optional<event::DestinationInspected> there_;  ///< the last answer from the destination
+    std::optional<TimePoint> looked_there_;             ///< an answer is awaited
+    std::optional<TimePoint> absent_since_;             ///< at the destination, of a broken post-copy
+    Version destination_libvirt_;
+    std::optional<TimePoint> pause_ends_;  ///< of a guest that the policy paused
 
     std::string abort_reason_;
     Cause abort_cause_ = Cause::aborted_by_other;

@@ -14,8 +14,7 @@ struct Capabilities {
     HostFacts::Migration migration = HostFacts::Migration::unknown;
 };
 
-/// Reads the XML of virConnectGetCapabilities, of which it trusts nothing: it stops at the first mistake and behind the
-/// host's part, follows no entity and opens no file.
-Capabilities read_capabilities(std::string_view xml);
+/// Reads the XML of virConnectGetCapabilities up to the end of the host's part.
+Capabilities read_capabilities(std::string_view document);
 
 }  // namespace vmmi::hypervisor

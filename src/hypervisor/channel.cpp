@@ -12,7 +12,7 @@ void Channel::disconnect() {
 
 Result<virConnectPtr> Channel::connection() {
     // The daemon may have gone and come back.
-    if (connection_ && !is_alive()) {
+    if (is_lost()) {
         guest_.reset();
         connection_.reset();
     }

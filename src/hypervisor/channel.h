@@ -29,6 +29,8 @@ class Channel {
     // For tasks on this lane only.
     /// Whether the connection was opened and is not lost. No call to the daemon.
     bool is_alive() const { return connection_ && virConnectIsAlive(connection_.get()) == 1; }
+    /// Whether it was opened and is not alive any more. What the client says then is no answer of the daemon.
+    bool is_lost() const { return connection_ && !is_alive(); }
     Result<virConnectPtr> connection();
     NativeResult<virDomainPtr> guest(const std::string& uuid);
     /// Makes a guest of this channel's connection the one that `guest` gives.

@@ -7,8 +7,10 @@ namespace vmmi::hypervisor {
 
 void DestinationHost::execute(const order::InspectDestination& order) {
     channel_.submit([this, order] {
-        const NativeResult<virDomainPtr> domain = channel_.guest(order.uuid);
         event::DestinationInspected inspected{.uri = order.uri};
+        // The daemon may have been replaced since it was last asked.
+        if (const Result<virConnectPtr> connection = channel_.connection()) inspected.libvirt = libvirt_of(*connection);
+        const NativeResult<virDomainPtr> domain = channel_.guest(order.uuid);
         if (domain)
             inspected.state = state_of(*domain);
         else if (domain.error().code == VIR_ERR_NO_DOMAIN)

@@ -7,16 +7,18 @@
 namespace vmmi::hypervisor {
 
 EventThread::EventThread() {
-    // libvirt prints errors to standard error unless somebody else takes them.
-    virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
-    virInitialize();
-    virEventRegisterDefaultImpl();
     thread_ = std::thread([this] {
+        // libvirt prints errors to standard error unless somebody else takes them.
+        virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
+        virInitialize();
+        virEventRegisterDefaultImpl();
+        ready_.count_down();
         while (!stopping_) virEventRunDefaultImpl();
     });
 }
 
 EventThread::~EventThread() {
+    wait_until_ready();
     stopping_ = true;
     // Anything that changes the set of timers makes the loop turn once.
     virEventAddTimeout(

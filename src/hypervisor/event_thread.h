@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <latch>
 #include <thread>
 
 namespace vmmi::hypervisor {
@@ -9,6 +10,8 @@ namespace vmmi::hypervisor {
 /// libvirt's own event loop on a thread of its own. It exists before the first connection and outlives the last one:
 /// keepalive, close callbacks and events all come from it, on this thread, where callbacks only leave a note in the
 /// inbox.
+///
+/// It prepares libvirt's client library as well, while whoever made it reads its configuration.
 class EventThread {
   public:
     EventThread();
@@ -16,8 +19,12 @@ class EventThread {
     EventThread(const EventThread&) = delete;
     EventThread& operator=(const EventThread&) = delete;
 
+    /// To be called before the first connection is opened.
+    void wait_until_ready() const { ready_.wait(); }
+
   private:
     std::atomic<bool> stopping_{false};
+    std::latch ready_{1};
     std::thread thread_;
 };
 

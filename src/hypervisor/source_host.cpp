@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <thread>
 
 #include "core/describe.h"
 #include "core/overloaded.h"
@@ -16,6 +19,10 @@ namespace vmmi::hypervisor {
 namespace {
 
 using Post = SourceHost::Post;
+
+/// Of the migrate call before two more connections keep the daemon busy. No migration tells anything so early, and an
+/// abort opens its connection itself.
+constexpr std::chrono::milliseconds head_start{30};
 
 std::optional<NativeError> error_unless(bool succeeded) {
     if (succeeded) return std::nullopt;
@@ -54,6 +61,16 @@ void on_job_completed(virConnectPtr, virDomainPtr domain, virTypedParameterPtr l
         subscription->post(event::JobCompleted{job_stats(VIR_DOMAIN_JOB_COMPLETED, {list, count})});
 }
 
+std::optional<Milliseconds> downtime_limit_of(virDomainPtr domain) {
+    unsigned long long limit = 0;
+    if (virDomainMigrateGetMaxDowntime(domain, &limit, 0) != 0) return std::nullopt;
+    return Milliseconds(static_cast<std::int64_t>(limit));
+}
+
+int set_downtime_limit(virDomainPtr domain, Milliseconds limit) {
+    return virDomainMigrateSetMaxDowntime(domain, static_cast<unsigned long long>(limit.count()), 0);
+}
+
 /// Of a call that was under way when its connection was lost. libvirt has no code for its keepalive, but it is an
 /// internal error of the RPC layer, and the end of the stream is a system's error.
 std::string why_lost(const NativeError& error) {
@@ -70,26 +87,36 @@ void on_close(virConnectPtr, int reason, void* opaque) noexcept {
 
 }  // namespace
 
-SourceHost::SourceHost(Target target, Post post)
+SourceHost::SourceHost(Target target, Post post, const EventThread& events)
     : target_(std::move(target)),
       post_(std::move(post)),
       calling_(target_.source),
       looking_(target_.source),
-      steering_(target_.source) {}
+      steering_(target_.source),
+      recovering_(target_.source) {
+    events.wait_until_ready();
+}
 
 void SourceHost::execute(const Order& order) {
     std::visit(Overloaded{
                    [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
+                   [this](const order::LookCloser& o) { calling_.submit([this, o] { look_closer(o.subjects); }); },
                    [this](const order::Start& o) {
                        calling_.submit([this, o] { start(o.request); });
-                       looking_.submit([this] { watch(); });
+                       looking_.submit([this] {
+                           std::this_thread::sleep_for(head_start);
+                           watch();
+                           read_limit();
+                       });
                    },
+                   [this](const order::LimitDowntime& o) { looking_.submit([this, o] { limit_downtime(o.limit); }); },
                    [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
                    [this](const order::Inspect& o) {
                        Channel& channel = o.aside ? steering_ : looking_;
                        channel.submit([this, &channel] { inspect(channel); });
                    },
                    [this](const order::Apply& o) { steering_.submit([this, o] { apply(o); }); },
+                   [this](const order::Recover& o) { recovering_.submit([this, o] { recover(o); }); },
                    [this](const order::Abort&) { steering_.submit([this] { abort(); }); },
                    [this](const order::Resume&) { steering_.submit([this] { resume(); }); },
                    [this](const order::Restore& o) { steering_.submit([this, o] { restore(o.downtime_limit); }); },
@@ -100,66 +127,54 @@ void SourceHost::execute(const Order& order) {
 
 bool SourceHost::close(std::chrono::milliseconds patience) {
     looking_.submit([this] { unsubscribe(); });
-    for (Channel* channel : {&calling_, &looking_, &steering_}) channel->disconnect();
-    return steering_.idle_within(patience) && looking_.idle_within(patience) && calling_.idle_within(patience);
+    const std::array channels{&recovering_, &steering_, &looking_, &calling_};
+    for (Channel* channel : channels) channel->disconnect();
+    return std::ranges::all_of(channels, [&](Channel* channel) { return channel->idle_within(patience); });
 }
 
 void SourceHost::connect() {
     const Result<virConnectPtr> connection = calling_.connection();
     if (!connection) return post_(event::ConnectFailed{connection.error()});
-    Domain domain = find_guest(*connection, target_.vm);
-    const auto lost = [&] {
-        return event::ConnectFailed{{ErrorCode::libvirt_disconnected, "connection to libvirt lost",
-                                     fmt::format("{} closed the connection while the guest was looked up; nothing was "
-                                                 "started",
-                                                 redact_uri(target_.source.uri))}};
-    };
-    if (!domain) {
-        const NativeError error = last_error();
-        if (!calling_.is_alive()) return post_(lost());
-        return post_(event::ConnectFailed{{ErrorCode::vm_unknown, "vm unknown",
-                                           fmt::format("no guest with UUID or name {} at {}: {}", quote(target_.vm),
-                                                       redact_uri(target_.source.uri), vmmi::describe(error))}});
+    Result<Domain> domain = find_guest(*connection, target_.source.uri, target_.vm);
+    if (!domain) return post_(event::ConnectFailed{domain.error()});
+    event::Connected connected;
+    static_cast<GuestFacts&>(connected) = facts_of(domain->get());
+    uuid_ = connected.guest.uuid;
+    if (connected.job.migrating()) {
+        connected.source.libvirt = libvirt_of(*connection);
+        connected.downtime_limit = downtime_limit_of(domain->get());
     }
-    uuid_ = uuid_of(domain.get());
-    event::Connected connected = describe(domain.get());
-    if (!calling_.is_alive()) return post_(lost());
+    if (!calling_.is_alive()) return post_(event::ConnectFailed{lost_while_looking_up(target_.source.uri)});
     // Nobody orders the start of what runs already.
     if (connected.job.migrating()) looking_.submit([this] { watch(); });
-    calling_.keep(std::move(domain));
+    calling_.keep(std::move(*domain));
     post_(std::move(connected));
+}
+
+void SourceHost::look_closer(Subjects subjects) {
+    event::LookedCloser looked;
+    if (const NativeResult<virDomainPtr> domain = calling_.guest(uuid_); domain && subjects.devices)
+        looked.devices = devices_of(*domain);
+    if (const Result<virConnectPtr> connection = calling_.connection()) {
+        if (subjects.hypervisor)
+            looked.source = host_of(*connection);
+        else
+            looked.source.emplace().libvirt = libvirt_of(*connection);
+    }
+    if (!calling_.is_alive()) return post_(event::ConnectFailed{lost_while_looking_up(target_.source.uri)});
+    post_(std::move(looked));
 }
 
 void SourceHost::watch() {
     steering_.submit([this] { static_cast<void>(steering_.guest(uuid_)); });
-    const Result<virConnectPtr> connection = looking_.connection();
-    // The next sample tells what is wrong.
-    if (connection) subscribe(*connection);
+    subscribe();
 }
 
-event::Connected SourceHost::describe(virDomainPtr domain) const {
-    event::Connected connected;
-    virDomainInfo info{};
-    if (virDomainGetInfo(domain, &info) == 0) {
-        connected.guest.memory = {std::uint64_t{info.memory} << 10};
-        constexpr int any_reason = 0;
-        connected.state = guest_state(info.state, any_reason);
-    }
-    connected.job = stats_of(domain, 0).value_or(JobStats{});
-    // The reason says more of a guest that is being migrated, or was.
-    const bool usual = connected.state == GuestState::running || connected.state == GuestState::paused;
-    if (connected.job.migrating() || !usual) connected.state = state_of(domain);
-    connected.guest.name = virDomainGetName(domain);
-    connected.guest.uuid = uuid_;
-    connected.guest.paused = connected.state == GuestState::paused;
-    connected.guest.persistent = virDomainIsPersistent(domain) == 1;
-    unsigned long long limit = 0;
-    if (virDomainMigrateGetMaxDowntime(domain, &limit, 0) == 0)
-        connected.downtime_limit = Milliseconds(static_cast<std::int64_t>(limit));
-    return connected;
-}
-
-void SourceHost::subscribe(virConnectPtr connection) {
+void SourceHost::subscribe() {
+    if (!subscriptions_.empty()) return;
+    const Result<virConnectPtr> open = looking_.connection();
+    if (!open) return;  // the sample tells what is wrong
+    virConnectPtr connection = *open;
     // All domains, told apart by UUID: a subscription to one domain would end with the domain, before its last event.
     const auto add = [&](int id, virConnectDomainEventGenericCallback callback) {
         auto subscription = std::make_unique<Subscription>(Subscription{post_, uuid_});
@@ -186,6 +201,22 @@ void SourceHost::unsubscribe() {
     virConnectUnregisterCloseCallback(*connection, on_close);
 }
 
+void SourceHost::read_limit() {
+    const NativeResult<virDomainPtr> domain = looking_.guest(uuid_);
+    const std::optional<Milliseconds> limit = domain ? downtime_limit_of(*domain) : std::nullopt;
+    const NativeError said = last_error();
+    if (!limit && looking_.is_lost()) return post_(event::ConnectionLost{why_lost(said)});
+    post_(event::LimitRead{limit});
+}
+
+void SourceHost::limit_downtime(Milliseconds limit) {
+    const NativeResult<virDomainPtr> domain = looking_.guest(uuid_);
+    if (!domain) return post_(event::LimitAnswered{domain.error()});
+    std::optional<NativeError> error = error_unless(set_downtime_limit(*domain, limit) == 0);
+    if (error && looking_.is_lost()) return post_(event::ConnectionLost{why_lost(*error)});
+    post_(event::LimitAnswered{std::move(error)});
+}
+
 void SourceHost::start(const MigrationRequest& request) {
     const auto returned = [this](std::optional<NativeError> error) {
         // What the client says when its daemon is gone is no answer to the call.
@@ -194,12 +225,9 @@ void SourceHost::start(const MigrationRequest& request) {
     };
     const NativeResult<virDomainPtr> domain = calling_.guest(uuid_);
     if (!domain) return returned(domain.error());
-    if (request.downtime_limit) {
-        const auto limit = static_cast<unsigned long long>(request.downtime_limit->count());
-        if (virDomainMigrateSetMaxDowntime(*domain, limit, 0) < 0) return returned(last_error());
-    }
     TypedParams params;
-    params.add(VIR_MIGRATE_PARAM_URI, target_.migration_uri);
+    // libvirt refuses one for a tunnel.
+    if (!request.tunnelled) params.add(VIR_MIGRATE_PARAM_URI, target_.migration_uri);
     add_parameters(params, request);
     const int answer = virDomainMigrateToURI3(*domain, target_.destination_uri.c_str(), params.data(), params.size(),
                                               migrate_flags(request));
@@ -207,6 +235,7 @@ void SourceHost::start(const MigrationRequest& request) {
 }
 
 void SourceHost::take_sample() {
+    subscribe();  // where the connection could not be opened before
     const NativeResult<virDomainPtr> domain = looking_.guest(uuid_);
     if (!domain) return post_(event::SampleFailed{domain.error()});
     const std::optional<JobStats> stats = stats_of(*domain, 0);
@@ -240,20 +269,39 @@ void SourceHost::inspect(Channel& channel) {
 void SourceHost::apply(const order::Apply& order) {
     const NativeResult<virDomainPtr> domain = steering_.guest(uuid_);
     if (!domain) return post_(event::ActionAnswered{order.index, domain.error()});
-    const int answer = std::visit(Overloaded{
-                                      [&](const SetDowntimeLimit& action) {
-                                          return virDomainMigrateSetMaxDowntime(
-                                              *domain, static_cast<unsigned long long>(action.limit.count()), 0);
-                                      },
-                                      [&](const SetBandwidth& action) {
-                                          return virDomainMigrateSetMaxSpeed(*domain, max_speed(action.limit), 0);
-                                      },
-                                      [&](const StartPostCopy&) { return virDomainMigrateStartPostCopy(*domain, 0); },
-                                      [&](const AbortMigration&) { return virDomainAbortJob(*domain); },
-                                      [](const Wait&) { return 0; },
-                                  },
-                                  order.action.what);
+    const int answer =
+        std::visit(Overloaded{
+                       [&](const SetDowntimeLimit& action) { return set_downtime_limit(*domain, action.limit); },
+                       [&](const SetBandwidth& action) {
+                           if (order.in_postcopy)
+                               return virDomainMigrateSetMaxSpeed(*domain, max_postcopy_speed(action.limit),
+                                                                  VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY);
+                           return virDomainMigrateSetMaxSpeed(*domain, max_speed(action.limit), 0);
+                       },
+                       [&](const StartPostCopy&) { return virDomainMigrateStartPostCopy(*domain, 0); },
+                       [&](const AbortMigration&) { return virDomainAbortJob(*domain); },
+                       [&](const PauseGuest&) { return virDomainSuspend(*domain); },
+                       [](const ResumePostCopy&) { return 0; },
+                       [](const Wait&) { return 0; },
+                   },
+                   order.action.what);
     post_(event::ActionAnswered{order.index, error_unless(answer == 0)});
+}
+
+void SourceHost::recover(const order::Recover& order) {
+    const auto returned = [&](std::optional<NativeError> error) {
+        if (error && !recovering_.is_alive()) return post_(event::ConnectionLost{why_lost(*error)});
+        post_(event::RecoveryReturned{order.index, std::move(error)});
+    };
+    recovering_.forget_guest();
+    const NativeResult<virDomainPtr> domain = recovering_.guest(uuid_);
+    if (!domain) return returned(domain.error());
+    TypedParams params;
+    params.add(VIR_MIGRATE_PARAM_URI, order.migration_uri);
+    add_recovery_parameters(params, order.request);
+    const int answer = virDomainMigrateToURI3(*domain, order.destination_uri.c_str(), params.data(), params.size(),
+                                              recovery_flags(order.request));
+    returned(error_unless(answer == 0));
 }
 
 void SourceHost::abort() {
@@ -267,8 +315,7 @@ void SourceHost::resume() {
 }
 
 void SourceHost::restore(Milliseconds downtime_limit) {
-    if (const NativeResult<virDomainPtr> domain = steering_.guest(uuid_))
-        virDomainMigrateSetMaxDowntime(*domain, static_cast<unsigned long long>(downtime_limit.count()), 0);
+    if (const NativeResult<virDomainPtr> domain = steering_.guest(uuid_)) set_downtime_limit(*domain, downtime_limit);
 }
 
 }  // namespace vmmi::hypervisor

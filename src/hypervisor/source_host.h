@@ -15,9 +15,10 @@ namespace vmmi::hypervisor {
 
 /// The guest at its source host: carries out the session's orders and tells it events.
 ///
-/// `execute` returns at once. Calls that may block run on three channels: the migrate call, which lasts as long as the
-/// migration; looking, which blocks while the guest is paused for the last pass; and steering, so that an abort waits
-/// for neither of them. Events come to `post` from any of these threads.
+/// `execute` returns at once. Calls that may block run on four channels: the migrate call, which lasts as long as the
+/// migration; looking, which blocks while the guest is paused for the last pass; steering, so that an abort waits for
+/// neither of them; and recovering, a second migrate call, which the first one may outlive. Events come to `post` from
+/// any of these threads.
 ///
 /// Before the start, only what the start needs is asked of the daemon. Looking and steering get their connections when
 /// the migration is on its way, steering before it is needed: a daemon in trouble lets nobody in.
@@ -31,7 +32,7 @@ class SourceHost {
     };
     using Post = std::function<void(Event)>;
 
-    SourceHost(Target target, Post post);
+    SourceHost(Target target, Post post, const EventThread& events);
     /// Waits for every call under way: only after `close` returned true.
     ~SourceHost() = default;
     SourceHost(const SourceHost&) = delete;
@@ -44,21 +45,23 @@ class SourceHost {
 
   private:
     void connect();
-    event::Connected describe(virDomainPtr domain) const;
+    void look_closer(Subjects subjects);
     void watch();
-    void subscribe(virConnectPtr connection);
+    void subscribe();
     void unsubscribe();
     void start(const MigrationRequest& request);
+    void read_limit();
+    void limit_downtime(Milliseconds limit);
     void take_sample();
     void inspect(Channel& channel);
     void apply(const order::Apply& order);
+    void recover(const order::Recover& order);
     void abort();
     void resume();
     void restore(Milliseconds downtime_limit);
 
     Target target_;
     Post post_;
-    EventThread events_;
 
     // Set by `connect`, before any other order is given.
     std::string uuid_;
@@ -69,6 +72,7 @@ class SourceHost {
     Channel calling_;
     Channel looking_;
     Channel steering_;
+    Channel recovering_;
 };
 
 }  // namespace vmmi::hypervisor

@@ -3,9 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "core/redact.h"
 #include "hypervisor/capabilities.h"
@@ -14,31 +12,9 @@
 namespace vmmi::hypervisor {
 namespace {
 
-struct Free {
-    void operator()(char* text) const noexcept { std::free(text); }
-};
-using Text = std::unique_ptr<char, Free>;
-
-/// The most that libvirt's protocol carries in one text, and more than any name needs.
-constexpr std::size_t longest_answer = 4U << 20;
-constexpr std::size_t longest_name = 255;
-
-std::string cut(const char* text, std::size_t longest) {
-    return text == nullptr ? std::string() : std::string(text, ::strnlen(text, longest));
-}
-
-Version version_by(int (*ask)(virConnectPtr, unsigned long*), virConnectPtr connection) {
-    unsigned long number = 0;
-    if (ask(connection, &number) < 0 || number == 0) return std::nullopt;
-    return number;
-}
-
-HostFacts facts_of(virConnectPtr connection) {
-    HostFacts facts;
-    facts.name = cut(Text(virConnectGetHostname(connection)).get(), longest_name);
-    facts.hypervisor = cut(virConnectGetType(connection), longest_name);
-    facts.hypervisor_version = version_by(virConnectGetVersion, connection);
-    facts.libvirt = version_by(virConnectGetLibVersion, connection);
+HostFacts all_of(virConnectPtr connection) {
+    HostFacts facts = host_of(connection);
+    facts.name = cut(Text(virConnectGetHostname(connection)).get());
     const Text xml(virConnectGetCapabilities(connection));
     const Capabilities capabilities =
         read_capabilities(xml ? std::string_view(xml.get(), ::strnlen(xml.get(), longest_answer)) : "");
@@ -74,7 +50,7 @@ void Survey::ask_host(HostAnswer answer) {
             return answer(tl::unexpected(std::move(why)));
         }
         connection_ = std::move(*opened);
-        answer(facts_of(connection_.get()));
+        answer(all_of(connection_.get()));
     });
 }
 
@@ -85,24 +61,19 @@ void Survey::ask_guest(std::string vm, GuestAnswer answer) {
 }
 
 Result<GuestFacts> Survey::find(const std::string& vm) const {
-    const auto lost = [&] {
-        return fail(ErrorCode::libvirt_disconnected, "connection to libvirt lost",
-                    fmt::format("{} closed the connection while the guest was looked up", redact_uri(endpoint_.uri)));
-    };
-    const Domain domain = find_guest(connection_.get(), vm);
-    if (!domain) {
-        const NativeError error = last_error();
-        if (virConnectIsAlive(connection_.get()) != 1) return lost();
-        return fail(ErrorCode::vm_unknown, "vm unknown",
-                    fmt::format("no guest with UUID or name {} at {}: {} (libvirt error {}, domain {})", vm,
-                                redact_uri(endpoint_.uri), error.message, error.code, error.domain));
-    }
-    GuestFacts facts;
-    facts.state = state_of(domain.get());
-    facts.job = stats_of(domain.get(), 0).value_or(JobStats{});
-    facts.guest = guest_of(domain.get(), facts.state);
-    if (virConnectIsAlive(connection_.get()) != 1) return lost();
+    const Result<Domain> domain = find_guest(connection_.get(), endpoint_.uri, vm);
+    if (!domain) return fail(domain.error());
+    GuestFacts facts = facts_of(domain->get());
+    if (virConnectIsAlive(connection_.get()) != 1) return fail(lost_while_looking_up(endpoint_.uri));
     return facts;
+}
+
+void Survey::ask_devices(std::string uuid, DevicesAnswer answer) {
+    lane_.submit([this, uuid = std::move(uuid), answer = std::move(answer)] {
+        if (!connection_) return;
+        const Domain domain{virDomainLookupByUUIDString(connection_.get(), uuid.c_str())};
+        answer(domain ? devices_of(domain.get()) : std::nullopt);
+    });
 }
 
 void Survey::ask_namesakes(Guest guest, NamesakesAnswer answer) {
@@ -114,7 +85,7 @@ void Survey::ask_namesakes(Guest guest, NamesakesAnswer answer) {
             if (error.code != VIR_ERR_NO_DOMAIN) found.error = error;
         };
         if (const Domain same{virDomainLookupByUUIDString(connection_.get(), guest.uuid.c_str())}) {
-            found.name = cut(virDomainGetName(same.get()), longest_name);
+            found.name = cut(virDomainGetName(same.get()));
             found.state = state_of(same.get());
         } else {
             found.state = GuestState::absent;

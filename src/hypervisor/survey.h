@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/check.h"
@@ -17,6 +18,7 @@ class Survey {
   public:
     using HostAnswer = std::function<void(tl::expected<HostFacts, Unreachable>)>;
     using GuestAnswer = std::function<void(Result<GuestFacts>)>;
+    using DevicesAnswer = std::function<void(std::optional<GuestDevices>)>;
     using NamesakesAnswer = std::function<void(Namesakes)>;
 
     explicit Survey(Endpoint endpoint) : endpoint_(std::move(endpoint)) {}
@@ -25,6 +27,8 @@ class Survey {
     void ask_host(HostAnswer answer);
     /// The guest by UUID or name. No answer without a connection.
     void ask_guest(std::string vm, GuestAnswer answer);
+    /// The devices of the guest with that UUID; nothing where they cannot be read. No answer without a connection.
+    void ask_devices(std::string uuid, DevicesAnswer answer);
     /// What has this guest's UUID or name. No answer without a connection.
     void ask_namesakes(Guest guest, NamesakesAnswer answer);
     /// As that of SourceHost.

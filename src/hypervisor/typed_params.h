@@ -34,6 +34,7 @@ class TypedParams {
     void add(const char* name, std::uint64_t value) {
         virTypedParamsAddULLong(&params_, &count_, &capacity_, name, value);
     }
+    void add(const char* name, int value) { virTypedParamsAddInt(&params_, &count_, &capacity_, name, value); }
     void add(const char* name, const std::string& value) {
         virTypedParamsAddString(&params_, &count_, &capacity_, name, value.c_str());
     }

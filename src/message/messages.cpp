@@ -53,43 +53,12 @@ std::string bounded(const std::string& text) {
     return fmt::format("{}… ({} bytes left out) …{}", text.substr(0, end), begin - end, text.substr(begin));
 }
 
-const char* word(Cause cause) {
-    switch (cause) {
-        case Cause::completed:
-            return "completed";
-        case Cause::completed_elsewhere:
-            return "completed-elsewhere";
-        case Cause::aborted_by_policy:
-            return "aborted-by-policy";
-        case Cause::aborted_by_signal:
-            return "aborted-by-signal";
-        case Cause::aborted_by_other:
-            return "aborted-by-other";
-        case Cause::migration_failed:
-            return "migration-failed";
-        case Cause::guest_powered_off:
-            return "guest-powered-off";
-        case Cause::guest_destroyed:
-            return "guest-destroyed";
-        case Cause::guest_crashed:
-            return "guest-crashed";
-        case Cause::guest_gone:
-            return "guest-gone";
-        case Cause::connection_lost:
-            return "connection-lost";
-        case Cause::detached:
-            return "detached";
-        case Cause::not_started:
-            return "not-started";
-    }
-    return "unknown";
-}
-
 /// Whether the same call can make sense once more: to try again, or to take over what still runs.
 bool worth_a_retry(Cause cause) {
     switch (cause) {
         case Cause::aborted_by_policy:
         case Cause::migration_failed:
+        case Cause::postcopy_failed:
         case Cause::connection_lost:
         case Cause::detached:
             return true;
@@ -136,6 +105,12 @@ const char* word(CheckResult::Verdict verdict) {
     return "unknown";
 }
 
+Value work_lost(const WorkLost& lost) {
+    return Object{{"throttle", milliseconds(lost.throttle)},
+                  {"pause", milliseconds(lost.pause)},
+                  {"postcopy", milliseconds(lost.postcopy)}};
+}
+
 Value text_or_null(const std::string& text) {
     return text.empty() ? Value() : Value(text);
 }
@@ -161,6 +136,11 @@ Value action_record(const ActionRecord& record) {
                        object.set("bandwidthBytesPerSecond", action.limit.count);
                    },
                    [&](const StartPostCopy&) { object.set("action", "postcopy"); },
+                   [&](const ResumePostCopy&) { object.set("action", "resumePostcopy"); },
+                   [&](const PauseGuest& a) {
+                       object.set("action", "pause");
+                       object.set("longestMs", a.longest.count());
+                   },
                    [&](const AbortMigration&) { object.set("action", "abort"); },
                    [&](const Wait&) { object.set("action", "wait"); },
                },
@@ -179,15 +159,27 @@ std::string envelope(std::string type, std::uint64_t timestamp, Object body) {
     return to_json(message);
 }
 
-/// A configuration can be used again as it is: keys that are absent stay absent.
-Value without_nulls(const Object& object) {
+/// No other value begins like a document, which may have passwords in it.
+Value shown(const Value& value) {
+    const std::string* text = value.get_if<std::string>();
+    return text != nullptr && text->find_first_not_of(" \t\r\n") == text->find('<') ? Value(redact_xml(*text)) : value;
+}
+
+/// A configuration can be used again as it is: keys that are absent stay absent, in the items of lists, too.
+Value without_nulls(const Value& value) {
+    if (const List* items = value.get_if<List>()) {
+        List kept;
+        for (const Value& item : *items) kept.push_back(without_nulls(item));
+        return kept;
+    }
+    const Object* object = value.get_if<Object>();
+    if (object == nullptr) return shown(value);
     Object kept;
-    for (const Member& member : object.members()) {
+    for (const Member& member : object->members()) {
         if (member.value.is_null()) continue;
-        const Object* inner = member.value.get_if<Object>();
-        Value value = inner != nullptr ? without_nulls(*inner) : member.value;
-        if (inner != nullptr && value == Value(Object{})) continue;
-        kept.set(member.name, std::move(value));
+        Value inner = without_nulls(member.value);
+        if (member.value.get_if<Object>() == nullptr || inner != Value(Object{}))
+            kept.set(member.name, std::move(inner));
     }
     return kept;
 }
@@ -231,11 +223,18 @@ std::string status_message(const Status& status, std::uint64_t timestamp) {
     body.set("totalBytes", status.total.count);
     body.set("remainingBytes", status.remaining.count);
     body.set("transferredBytes", status.transferred.count);
+    body.set("diskTotalBytes", status.disk_total.count);
+    body.set("diskRemainingBytes", status.disk_remaining.count);
+    body.set("diskTransferredBytes", status.disk_transferred.count);
     body.set("bandwidthBytesPerSecond", status.bandwidth.count);
     body.set("dirtyRateBytesPerSecond", status.dirty_rate.count);
     body.set("downtimeLimitMs", or_null(status.downtime_limit));
     body.set("throttlePercent", or_null(status.throttle_percent));
-    body.set("etaMs", or_null(status.eta));
+    body.set("workLostMs", work_lost(status.work_lost));
+    const Eta eta = status.eta.value_or(Eta{});
+    body.set("etaMs", status.eta ? milliseconds(eta.expected) : Value());
+    body.set("etaEarliestMs", status.eta ? milliseconds(eta.earliest) : Value());
+    body.set("etaLatestMs", or_null(eta.latest));
     body.set("lastAction", status.last_action ? action_record(*status.last_action) : Value());
     return envelope("status", timestamp, std::move(body));
 }
@@ -248,7 +247,7 @@ std::string completion_message(const Outcome& outcome, std::uint64_t timestamp) 
         result.set("details", bounded(outcome.error->details));
     }
     result.set("policy", outcome.policy);
-    result.set("cause", word(outcome.cause));
+    result.set("cause", to_string(outcome.cause));
     result.set("retry", worth_a_retry(outcome.cause));
     result.set("endState", Object{{"source", word(outcome.source)}, {"destination", word(outcome.destination)}});
     List evidence;
@@ -256,6 +255,7 @@ std::string completion_message(const Outcome& outcome, std::uint64_t timestamp) 
     result.set("evidence", std::move(evidence));
     result.set("totalTimeMs", milliseconds(outcome.total_time));
     result.set("downtimeMs", or_null(outcome.downtime));
+    result.set("workLostMs", work_lost(outcome.work_lost));
     result.set("setupTimeMs", or_null(outcome.setup_time));
     result.set("iterations", outcome.iterations);
     result.set("totalBytes", outcome.total.count);

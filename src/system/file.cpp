@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -37,18 +38,17 @@ Result<std::string> read_file(const std::string& path, std::size_t longest) {
     const auto [file, obstacle] = open_regular(path, O_RDONLY);
     if (!file) return bad(obstacle);
 
-    std::string content(longest + 1, '\0');
-    std::size_t length = 0;
-    while (length < content.size()) {
-        const ssize_t got = ::read(file.get(), content.data() + length, content.size() - length);
+    // Piece by piece: most files are small, and the memory for the longest would cost more time than the rest.
+    std::string content;
+    std::array<char, 16'384> piece{};
+    while (content.size() <= longest) {
+        const ssize_t got = ::read(file.get(), piece.data(), piece.size());
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return bad(std::generic_category().message(errno));
-        if (got == 0) break;
-        length += static_cast<std::size_t>(got);
+        if (got == 0) return content;
+        content.append(piece.data(), static_cast<std::size_t>(got));
     }
-    if (length > longest) return bad(fmt::format("longer than {} bytes", longest));
-    content.resize(length);
-    return content;
+    return bad(fmt::format("longer than {} bytes", longest));
 }
 
 }  // namespace vmmi::system

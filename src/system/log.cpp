@@ -6,7 +6,6 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/syslog_sink.h>
-#include <spdlog/sinks/systemd_sink.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,11 +15,10 @@
 #include "core/describe.h"
 #include "system/fd.h"
 #include "system/file.h"
+#include "system/journal.h"
 
 namespace vmmi::system {
 namespace {
-
-using Sink_ = std::shared_ptr<spdlog::sinks::sink>;
 
 /// A file that is open already: what was checked is what is written to.
 class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
@@ -57,18 +55,18 @@ Opened open_to_append(const std::string& path, int more = 0) {
     return opened;
 }
 
-Sink_ make_sink(const Configuration& configuration, Fd file, const std::string& ident) {
+Result<spdlog::sink_ptr> make_sink(const Configuration& configuration, Fd file, const std::string& ident) {
     switch (configuration.log_target) {
         case LogTarget::file:
             return std::make_shared<FileSink>(std::move(file));
         case LogTarget::syslog:
             return std::make_shared<spdlog::sinks::syslog_sink_st>(ident, LOG_PID, LOG_DAEMON, false);
         case LogTarget::journal:
-            return std::make_shared<spdlog::sinks::systemd_sink_st>(ident);
+            return journal_sink(ident);
         case LogTarget::none:
             break;
     }
-    return nullptr;
+    return spdlog::sink_ptr();
 }
 
 spdlog::level::level_enum threshold(int verbose) {
@@ -151,8 +149,9 @@ Result<Log> Log::open(const Configuration& configuration, const std::string& plu
         if (!opened.file) return fail(bad_file(configuration.log_file_path, opened.obstacle));
         file = std::move(opened.file);
     }
-    log.sink_ = std::make_unique<Sink>(
-        Sink{spdlog::logger(plugin, make_sink(configuration, std::move(file), "vmmi-" + plugin))});
+    Result<spdlog::sink_ptr> sink = make_sink(configuration, std::move(file), "vmmi-" + plugin);
+    if (!sink) return fail(sink.error());
+    log.sink_ = std::make_unique<Sink>(Sink{spdlog::logger(plugin, std::move(*sink))});
     spdlog::logger& logger = log.sink_->logger;
     logger.set_level(threshold(configuration.verbose));
     // Nothing that fails in here makes spdlog print to standard error.
@@ -165,7 +164,12 @@ Result<Log> Log::open(const Configuration& configuration, const std::string& plu
 }
 
 std::optional<Error> Log::check(const Configuration& configuration) {
-    if (configuration.log_target != LogTarget::file || configuration.verbose == 0) return std::nullopt;
+    if (configuration.verbose == 0) return std::nullopt;
+    if (configuration.log_target == LogTarget::journal) {
+        const Result<spdlog::sink_ptr> journal = journal_sink("");
+        return journal ? std::nullopt : std::optional(journal.error());
+    }
+    if (configuration.log_target != LogTarget::file) return std::nullopt;
     const std::string& path = configuration.log_file_path;
     if (const std::optional<std::string> obstacle = obstacle_to_append(path)) return bad_file(path, *obstacle);
     return std::nullopt;

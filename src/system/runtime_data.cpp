@@ -94,7 +94,6 @@ bool RuntimeData::claim(const std::string& uuid) {
     const std::optional<std::string> name = name_of(uuid);
     if (!folder_ || !name) return false;
     if (file_) return *name == name_;
-    sweep();
     // Whoever had it may take it away just before we lock it: then what we have is no file of the folder any more.
     constexpr int attempts = 3;
     for (int i = 0; i < attempts; ++i) {
@@ -122,6 +121,7 @@ void RuntimeData::remove() {
 }
 
 void RuntimeData::sweep() const {
+    if (!folder_) return;
     const int copy = ::openat(folder_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (copy < 0) return;
     const auto close = [](DIR* folder) { ::closedir(folder); };
@@ -131,12 +131,17 @@ void RuntimeData::sweep() const {
         return;
     }
     const std::time_t oldest = std::time(nullptr) - abandoned_after;
-    while (const dirent* entry = ::readdir(folder.get())) {
+    constexpr int most = 1000;  // signals are to be served
+    for (int i = 0; i < most; ++i) {
+        const dirent* entry = ::readdir(folder.get());
+        if (entry == nullptr) return;
         const std::string name = entry->d_name;
         if (!name.ends_with(suffix)) continue;
-        const Fd file = open_private(folder_, name, O_RDONLY);
+        const auto is_old = [oldest](const struct stat& info) { return info.st_mtime <= oldest; };
         struct stat info {};
-        if (!file || ::fstat(file.get(), &info) != 0 || info.st_mtime > oldest) continue;
+        if (::fstatat(folder_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || !is_old(info)) continue;
+        const Fd file = open_private(folder_, name, O_RDONLY);
+        if (!file || ::fstat(file.get(), &info) != 0 || !is_old(info)) continue;
         if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(folder_.get(), name.c_str(), 0);
     }
 }

@@ -31,10 +31,11 @@ class RuntimeData {
     bool write(const std::string& uuid, std::string_view text);
     /// Takes away what `write` left.
     void remove();
+    /// Takes away what runs that were killed left long ago, as far as that takes a few milliseconds.
+    void sweep() const;
 
   private:
     bool claim(const std::string& uuid);
-    void sweep() const;
 
     Fd folder_;
     Fd file_;  ///< ours, locked

@@ -118,3 +118,14 @@ def test_the_example_is_accepted_and_shows_every_key_that_it_names(folder):
     printed = json.loads(run.stdout)["configuration"]
     for key, value in json.loads(example.read_text())["configuration"].items():
         assert printed[key] == value
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "plugins").glob("*/presets/*.json")), ids=lambda path: path.stem)
+def test_a_preset_is_accepted_told_of_in_the_readme_and_accepted_as_it_is_printed(preset):
+    plugin = PATHS[preset.parents[1].name]
+    assert f"`{preset.stem}`" in (preset.parents[1] / "README.md").read_text()
+    text = preset.read_text()
+    for _ in range(2):
+        run = subprocess.run([plugin, "--print-config", "-", "-", "-", "-"], input=text, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        text = run.stdout

@@ -167,6 +167,8 @@ def bodies():
     yield "4.2 Completion", completion["error"], {"code", "message", "details"}
     yield "4.3 Actions", completion["action"], set()
     yield "4.3 Actions", status["$defs"]["action"], set()
+    yield "4.5 Work lost", completion["workLost"], set()
+    yield "4.5 Work lost", status["$defs"]["workLost"], set()
     yield "4.4 Check", schema("check")["$defs"]["check"], set()
 
 

@@ -77,8 +77,10 @@ class Plugin:
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
+            self.signal(signal.SIGUSR1)
+            last = self.line()
             self.process.kill()
-            raise AssertionError(f"still running after {timeout} s") from None
+            raise AssertionError(f"still running after {timeout} s: {last}") from None
         text = self.process.stderr.read().decode()
         lines = text.splitlines()
         assert len(lines) == 1 and text.endswith("\n"), f"standard error holds {text!r}, not one line"

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections import defaultdict
 
 import pytest
@@ -145,10 +146,31 @@ def test_the_limit_is_put_back_after_an_abort(precopy, host):
     assert fakes.limits()[-1] == 300
 
 
-def test_the_limit_is_put_back_if_the_migration_is_refused(precopy, host):
+def test_the_limit_is_not_touched_if_the_migration_is_refused(precopy, host):
     fakes = host(refuse(error(38, 7, "unable to connect"), "virDomainMigrateToURI3"))
     assert fakes.run(precopy).code == 8
-    assert fakes.limits() == [100, 300]
+    assert fakes.limits() == []
+
+
+def test_the_first_limit_is_in_force_before_memory_moves(precopy, host):
+    fakes = host()
+    assert fakes.run(precopy).completion["result"] == "success"
+    (limit,) = fakes.calls("virDomainMigrateSetMaxDowntime")
+    (migrate,) = fakes.calls("virDomainMigrateToURI3")
+    assert limit.arguments["limit"] == 100
+    assert migrate.begin < limit.begin, "while the daemons prepare, not before"
+    first = next(call for call in fakes.calls("virDomainGetJobStats") if call.begin > migrate.begin)
+    assert limit.end <= first.begin
+
+
+def test_a_first_limit_that_is_refused_aborts(precopy, host):
+    no = error(1, 10, "internal error: unable to execute QEMU command 'migrate-set-parameters': no")
+    fakes = host(refuse(no, "virDomainMigrateSetMaxDowntime", to=1), endless=True)
+    with fakes.start(precopy) as run:
+        failure = run.end().failure
+    assert failure["code"] == 9
+    assert no["message"] in failure["details"] and "100 ms" in failure["details"]
+    assert len(fakes.calls("virDomainAbortJob")) == 1
 
 
 def test_the_limit_is_left_alone_after_a_success(precopy, host):
@@ -226,3 +248,15 @@ def test_a_status_that_nobody_reads_does_not_stop_signals(plugin, host, number):
             run.process.wait(0.1)
         run.signal(number)
         assert run.process.wait(2) == 1
+
+
+def test_what_runs_left_long_ago_goes_away(plugin, host):  # FAIL-14
+    fakes = host()
+    folder = fakes.folder / "run"
+    folder.mkdir(mode=0o700)
+    for name, age_days in [("old", 8), ("recent", 1)]:
+        file = folder / f"{name}.json"
+        file.touch(0o600)
+        os.utime(file, times=(time.time() - age_days * 86400,) * 2)
+    assert fakes.run(plugin).completion["result"] == "success"
+    assert [file.name for file in folder.iterdir()] == ["recent.json"]

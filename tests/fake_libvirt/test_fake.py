@@ -28,7 +28,7 @@ def test_it_replaces_everything_that_a_plugin_asks_of_a_daemon(plugin):
 
 
 def test_the_events_of_a_good_migration(any_plugin, host):
-    fakes = host()
+    fakes = host(setup_ms=200)
     fakes.run(any_plugin)
     lifecycle, iteration, completed = 0, 20, 21
     assert [(c.kind, c.first, c.second) for c in fakes.callbacks()] == [
@@ -42,7 +42,7 @@ def test_the_events_of_a_good_migration(any_plugin, host):
 
 
 def test_a_failure_before_the_last_pass_has_no_event(any_plugin, host):
-    fakes = host(end="failed", end_at=["pass 2", 5])
+    fakes = host(setup_ms=200, end="failed", end_at=["pass 2", 5])
     fakes.run(any_plugin)
     assert [c.kind for c in fakes.callbacks()] == [20, 20]
 

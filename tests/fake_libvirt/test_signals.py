@@ -226,8 +226,9 @@ def test_the_guard_ends_with_the_plugin(any_plugin, host, end):
     fakes = host(endless=True) if end != "success" else host(setup_ms=500)
     with fakes.start(any_plugin) as run:
         fakes.wait_for("virDomainMigrateToURI3")
-        ((guard, name),) = guards_of(run.process.pid)
-        assert name == "vmmi-guard"
+        # It gives itself its name when it first runs.
+        wait_until("the guard", lambda: [name for _, name in guards_of(run.process.pid)] == ["vmmi-guard"])
+        ((guard, _),) = guards_of(run.process.pid)
         if end != "success":
             run.signal(signal.Signals[end])
         # The streams end with the plugin: the guard has none of them.

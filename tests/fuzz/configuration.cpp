@@ -35,6 +35,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     require(again.has_value(), "what is printed is a configuration");
     Object expected = configuration->settings.values();
     expected.set("connection", redact_uri(configuration->connection));
+    for (const char* document : {"destinationXml", "persistentXml"})
+        if (const auto text = configuration->settings.optional_text(document))
+            expected.set(document, redact_xml(*text));
     require(again->settings.values() == expected, "what is printed means the same");
 
     const Result<std::unique_ptr<Policy>> policy = plugin.make_policy(configuration->settings);

@@ -60,12 +60,27 @@ void any_text(const std::string& text) {
     require(quoted.size() < 400 && !has_control_characters(quoted), "a quote is short and safe");
 }
 
+void document_with_secrets(FuzzedDataProvider& input) {
+    constexpr std::array<const char*, 3> names{"passwd", "password", "secret"};
+    std::string text = "<a " + part(input, "='\"");
+    const char quotation = input.ConsumeBool() ? '"' : '\'';
+    text.append(" ").append(input.PickValueInArray(names)).append("=").append(1, quotation);
+    text.append(mark).append(part(input, "<\"'")).append(1, quotation).append("/>");
+    const std::string shown = redact_xml(text);
+    require(shown.find(mark) == std::string::npos, "a redacted document shows no secret");
+    require(redact_xml(shown) == shown, "what is masked is masked");
+    const std::string any = input.ConsumeRemainingBytesAsString();
+    require(redact_xml(redact_xml(any)) == redact_xml(any), "what is masked is masked");
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     FuzzedDataProvider input(data, size);
     if (input.ConsumeBool())
         uri_with_secrets(input);
+    else if (input.ConsumeBool())
+        document_with_secrets(input);
     else
         any_text(input.ConsumeRemainingBytesAsString());
     return 0;

@@ -17,6 +17,7 @@ const std::vector<Key>& keys() {
         integer_key("any", nullptr, {INT64_MIN, INT64_MAX}, "any number"),
         text_key("text", nullptr, "any text"),
         choice_key("choice", "a", {"a", "b"}, "a word"),
+        domain_xml_key("document", "a document"),
         object_key("object", {integer_key("inner", 1, {1, 9}, "inside"), text_key("name", "x", "a name")}, "an object"),
         list_key("list", object_key("item", {integer_key("limit", 0, {-1, 9}, "limit")}, "an item"), "a list"),
         list_key("lists", list_key("inner", text_key("word", nullptr, "a word"), "inside"), "lists in a list"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import uuid
@@ -42,9 +43,19 @@ DOMAIN = """\
   <devices>
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
-    <serial type='unix'><source mode='connect' path='{socket}'/></serial>
+{disks}    <serial type='unix'><source mode='connect' path='{socket}'/></serial>
   </devices>
 </domain>
+"""
+
+
+# A file of its own on each host, under the same name. The guest does not use it.
+DISK = """\
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='/var/lib/libvirt/images/{file}'/>
+      <target dev='{target}' bus='virtio'/>
+    </disk>
 """
 
 
@@ -61,6 +72,7 @@ class Settings:
     persistent: bool
     machine: str
     power_off_after_seconds: int = 0
+    disks_mib: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,12 +96,13 @@ class Guest:
     @classmethod
     def start(cls, pair: Pair, name: str, memory_mib: int = 192, working_set_mib: int = 64, rate_mib: int = 40,
               pattern: str = "page", persistent: bool = False, machine: str = "pc",
-              power_off_after_seconds: int = 0) -> Guest:
+              power_off_after_seconds: int = 0, disks_mib: tuple[int, ...] = ()) -> Guest:
         """Starts a guest on the source host; returns when it has made progress for a second.
 
         The pattern `page` rewrites whole pages with content that cannot be compressed, `word` one word in each. To migrate
         to an older QEMU than the source's, name a machine type that it knows, such as pc-i440fx-10.0. It powers itself off
-        so many seconds after its start; 0 is never.
+        so many seconds after its start; 0 is never. Its disks, vda and so on, have random content on the source host, and
+        on the destination host there are empty ones.
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,24}", name):
             raise TestbedError(f"{name!r} is no name for a guest: up to 24 letters, digits, - and _")
@@ -99,9 +112,12 @@ class Guest:
             raise TestbedError(f"a working set of {working_set_mib} MiB needs at least {working_set_mib + RAM} MiB of memory, "
                                f"not {memory_mib}")
         guest = cls(pair, Settings(name, str(uuid.uuid4()), memory_mib, working_set_mib, rate_mib, pattern, persistent,
-                                    machine, power_off_after_seconds))
+                                    machine, power_off_after_seconds, tuple(disks_mib)))
         if guest.socket.exists():
             raise TestbedError(f"there is a guest {name!r} already")
+        for target, size in guest.disks():
+            guest.disk(pair.source, target).write_bytes(os.urandom(size << 20))
+            guest.disk(pair.destination, target).write_bytes(bytes(size << 20))
         guest.start_recorder()
         (pair.lab / f"{name}.guest.json").write_text(json.dumps(asdict(guest.settings)))
         definition = pair.lab / "shared" / f"{name}.xml"
@@ -131,8 +147,17 @@ class Guest:
         cmdline = (f"console=ttyS0 quiet loglevel=4 panic=1 tsc=reliable vmmi.working_set={settings.working_set_mib} "
                    f"vmmi.rate={settings.rate_mib} vmmi.pattern={settings.pattern} "
                    f"vmmi.power_off_after={settings.power_off_after_seconds}")
-        return DOMAIN.format(accelerator=self.pair.accelerator, cmdline=cmdline, shared=self.pair.lab / "shared", socket=self.socket,
+        disks = "".join(DISK.format(file=self.disk(self.pair.source, target).name, target=target) for target, _ in self.disks())
+        return DOMAIN.format(disks=disks, accelerator=self.pair.accelerator, cmdline=cmdline, shared=self.pair.lab / "shared", socket=self.socket,
                              **asdict(settings))
+
+    def disks(self) -> list[tuple[str, int]]:
+        """Their names in the guest, and sizes in MiB."""
+        return [(f"vd{letter}", size) for letter, size in zip("abcdefgh", self.settings.disks_mib)]
+
+    def disk(self, host: Host, target: str) -> Path:
+        """A disk's file on one of the hosts."""
+        return host.images / f"{self.name}-{target}.raw"
 
     def start_recorder(self) -> None:
         # It belongs to the source host's processes, so it ends with the pair; its files and network are the machine's.
@@ -146,7 +171,8 @@ class Guest:
             host.virsh("destroy", self.uuid, check=False)
             host.virsh("undefine", self.uuid, check=False)
         for file in (self.socket, self.recording, self.pair.lab / f"{self.name}.guest.json",
-                     self.pair.lab / "shared" / f"{self.name}.xml"):
+                     self.pair.lab / "shared" / f"{self.name}.xml",
+                     *(self.disk(host, target) for host in self.pair.hosts for target, _ in self.disks())):
             file.unlink(missing_ok=True)
 
     # -- where it is

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from . import tls
 from .network import ADDRESSES
 from .system import LAB_VARIABLE, Process, TestbedError, all_processes, command_line, inner_number, namespace, run, wait_for
 
@@ -43,6 +44,10 @@ stdio_handler = "file"
 keepalive_interval = 2
 keepalive_count = 4
 """
+QEMU_TLS = """\
+migrate_tls_x509_cert_dir = "/etc/libvirt/pki"
+migrate_tls_x509_verify = 1
+"""
 # Without TLS, libvirt takes only a mechanism that encrypts what follows; with a password, that is this one.
 SASL = """\
 mech_list: digest-md5
@@ -63,6 +68,8 @@ class Host:
         self.sasl_username = "migrator"
         secret = self.folder / "sasl-password"
         self.sasl_password = secret.read_text() if secret.exists() else None  # None: the host asks for none
+        self.certificate_name = f"{name}.testbed"  # in its certificate, with TLS
+        self.images = self.folder / "lib" / "images"  # of guests' disks, as this machine names it
         self.uri = f"qemu+unix:///system?socket={self.folder}/run/libvirt/libvirt-sock"
 
     @classmethod
@@ -71,6 +78,7 @@ class Host:
         folder = lab / name
         for part in ("root", "run", "lib", "cache", "log", "etc/libvirt/qemu", "etc/sasl2"):
             (folder / part).mkdir(parents=True)
+        (folder / "lib" / "images").mkdir()
         (folder / "etc/hosts").write_text("127.0.0.1 localhost\n" + "".join(
             f"{address} {host}\n" for host, address in zip(NAMES, ADDRESSES["management"])))
         with open(folder / "start.log", "w") as log:
@@ -105,6 +113,10 @@ class Host:
     def virsh(self, *arguments: str | Path, check: bool = True, timeout: float | None = None) -> str:
         return run(self.inside(["virsh", "--connect", "qemu:///system", *arguments]), check=check, timeout=timeout)
 
+    def certify(self, authority: Path) -> None:
+        """Gives its QEMU certificates for TLS, from the daemon's next start on."""
+        tls.certify(authority, self.folder / "etc/libvirt/pki", self.certificate_name)
+
     # -- the daemon
 
     def require_password(self) -> None:
@@ -121,7 +133,8 @@ class Host:
         identity = uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder))  # libvirt does not migrate to the same host
         (self.folder / "etc/libvirt/libvirtd.conf").write_text(DAEMON.format(
             address=self.address, uuid=identity, auth_tcp="none" if self.sasl_password is None else "sasl"))
-        (self.folder / "etc/libvirt/qemu.conf").write_text(QEMU)
+        certified = (self.folder / "etc/libvirt/pki").exists()
+        (self.folder / "etc/libvirt/qemu.conf").write_text(QEMU + (QEMU_TLS if certified else ""))
         drivers = self.only_the_qemu_driver()
         try:
             run(self.inside(["/usr/bin/env", f"LIBVIRT_DRIVER_DIR={drivers}", "libvirtd", "--daemon", "--listen",

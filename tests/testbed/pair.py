@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import accelerator, images, kernel
+from . import tls as certificates
 from .guest import Guest
 from .host import NAMES, Host
 from .network import Link
@@ -38,13 +39,15 @@ class Pair:
         self.migration_uri = f"tcp://{self.destination.data_address}"
 
     @classmethod
-    def up(cls, name: str | None = None, flavor: str = "auto", owned: bool = True, sasl: bool = False) -> Pair:
+    def up(cls, name: str | None = None, flavor: str = "auto", owned: bool = True, sasl: bool = False,
+           tls: bool = False) -> Pair:
         """Starts a pair. One that is owned is cleaned away after its process has died; another stays until `down`.
 
         A flavor is auto, machine or the name of a Debian release; SOURCE:DESTINATION gives the hosts different ones.
-        With sasl, the source host asks for a user and a password over TCP: see Host.sasl_uri.
+        With sasl, the source host asks for a user and a password over TCP: see Host.sasl_uri. With tls, QEMU has
+        certificates for Host.certificate_name.
         """
-        require(TOOLS)
+        require(TOOLS | (certificates.TOOLS if tls else {}))
         names = [images.choose(part) for part in flavor.split(":")]
         flavors = names * 2 if len(names) == 1 else names
         roots = [images.root_folder(one) for one in flavors]
@@ -62,6 +65,10 @@ class Pair:
             pair.data.connect()
             if sasl:
                 pair.source.require_password()
+            if tls:
+                certificates.make_authority(lab / "authority")
+                for host in pair.hosts:
+                    host.certify(lab / "authority")
             for host in pair.hosts:
                 host.start_daemon()
             for asked in [host.ask_capabilities() for host in hosts]:

@@ -71,7 +71,7 @@ def dead_caller(trial):
     run.close_input()
     run.wait_for("the end of the caller", lambda: run.status_code is not None)
     until = time.monotonic() + trial.patience
-    while strays(run.mark) and time.monotonic() < until:
+    while any(strays(run.mark)) and time.monotonic() < until:
         run.rest(0.02)
     run.close()
     trial.expect_success(run, "though its caller is dead")

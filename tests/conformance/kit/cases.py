@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -93,6 +94,8 @@ class Trial:
     def __init__(self, settings: Settings, folder: Path):
         self.settings = settings
         self.folder = folder
+        # Each case has guests of its own: executables leave records by UUID, and cases run at the same time.
+        self.guests = f"{uuid.uuid4()}"[:-1]
         self.patience = settings.patience
         self.soon = settings.patience / 5  # what the interface wants at once; machines are busy
         self.runs: list[Run] = []
@@ -110,7 +113,12 @@ class Trial:
     # -- the hosts
 
     def host(self, *rules, **scenario) -> FakeHosts:
-        return FakeHosts(self.room(), *rules, **scenario)
+        host = FakeHosts(self.room(), *rules, **scenario)
+        host.scenario.write_text(self.own(host.scenario.read_text()))
+        return host
+
+    def own(self, text: str) -> str:
+        return text.replace(VM[:-1], self.guests)
 
     def with_default(self, text: str | None, folder: bool = False) -> list[str]:
         """A command that runs the executable where the default configuration holds that text, or is a folder, or is not
@@ -140,7 +148,8 @@ class Trial:
         if time.monotonic() > self.until:
             raise Failed(f"a case that is done within {6 * self.patience:g} s", "runs that take longer and longer")
         host = host or self.host()
-        run = Run([*wrapper, self.settings.executable, *self.settings.extra, *arguments],
+        words = [self.own(word) if isinstance(word, str) else word for word in arguments]
+        run = Run([*wrapper, self.settings.executable, *self.settings.extra, *words],
                   env={**host.environment(self.settings.library), CASE: self.settings.case}, cwd=self.room(), stdin=stdin, blocked=blocked,
                   patience=self.patience, **streams)
         self.runs.append(run)

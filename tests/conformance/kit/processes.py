@@ -49,9 +49,16 @@ def _environment(pid: int) -> bytes | None:
     return None
 
 
-def strays(mark: str) -> list[int]:
-    """Orphans of that run that are alive. Zombies of any run are reaped on the way."""
-    alive = []
+def _is_ending(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    return True
+
+
+def strays(mark: str) -> tuple[list[int], bool]:
+    """Orphans of that run that are alive, and whether there may be more: a process in the middle of an exec has no
+    environment. Zombies of any run are reaped on the way."""
+    alive, unclear = [], False
     with _lock:
         for pid in _children():
             if pid in _own:
@@ -59,10 +66,10 @@ def strays(mark: str) -> list[int]:
             environment = _environment(pid)
             if environment is None:
                 with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
+                    unclear |= os.waitpid(pid, os.WNOHANG) == (0, 0) and not _is_ending(pid)
             elif f"{MARK}={mark}".encode() in environment.split(b"\0"):
                 alive.append(pid)
-    return alive
+    return alive, unclear
 
 
 def end_all() -> None:
@@ -75,7 +82,7 @@ def end_all() -> None:
                 os.killpg(pid, signal.SIGKILL)
     time.sleep(0.1)
     for mark in marks:
-        for pid in strays(mark.partition(b"=")[2].decode()):
+        for pid in strays(mark.partition(b"=")[2].decode())[0]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -261,8 +268,8 @@ class Run:
             self._note_end()
         until = time.monotonic() + 5
         grace = time.monotonic() + 0.2  # a helper process may notice by itself
-        while (left := strays(self.mark)) and time.monotonic() < until:
-            for pid in left if time.monotonic() > grace else []:
+        while any(left := strays(self.mark)) and time.monotonic() < until:
+            for pid in left[0] if time.monotonic() > grace else []:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.005)

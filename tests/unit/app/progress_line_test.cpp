@@ -28,12 +28,14 @@ TEST(ProgressLine, ShowsWhatIsKnown) {
     full.dirty_rate = mebibytes_per_second(90);
     full.downtime_limit = Milliseconds(150);
     full.throttle_percent = 20;
-    full.eta = Milliseconds(8001);
+    full.eta = Eta{Milliseconds(8001), Milliseconds(7000), Milliseconds(12'000)};
     const std::string line = progress_line(full, 200);
     EXPECT_NE(line.find(" 42%  precopy  pass 3  100 MiB left  110 MiB/s  dirty 90 MiB/s  limit 150 ms  throttle 20%"
-                        "  ETA 9 s"),
+                        "  ETA 9 s (7 to 12)"),
               std::string::npos)
         << line;
+    full.eta->latest.reset();
+    EXPECT_NE(progress_line(full, 200).find("  ETA 9 s (7 to ?)"), std::string::npos) << "it may never end";
 }
 
 TEST(ProgressLine, NeverWrapsAtTheTerminalsEdge) {

@@ -91,6 +91,16 @@ const std::vector<Case>& cases() {
         {[](Findings& f) { f.request.reset(); }, "options", Verdict::skipped, "policy"},
         {[](Findings& f) { f.request->downtime_limit = Milliseconds(0); }, "options", Verdict::failed,
          "downtime limit"},
+        {[](Findings& f) {
+             f.request->postcopy = true;
+             (*f.guest)->guest.devices = GuestDevices{.vfio = 1};
+         },
+         "options", Verdict::failed, "VFIO"},
+        {[](Findings& f) {
+             f.request->destination_name = "other";
+             f.namesakes->uuid = "3";
+         },
+         "destination", Verdict::failed, "another guest \"other\""},
         {[](Findings& f) { f.request->bandwidth = {1}; }, "options", Verdict::warning, "1 MiB/s"},
         {[](Findings& f) {
              f.request->bandwidth = {1};

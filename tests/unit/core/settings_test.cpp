@@ -42,6 +42,18 @@ TEST(Settings, AreTheDefaultsWhereNothingIsGiven) {  // CFG-2
     EXPECT_TRUE(settings->list("steps").empty());
 }
 
+TEST(Settings, HaveADefaultForAWholeObjectOnlyWhereNoneOfItIsGiven) {  // CFG-2
+    Key plan = object_key("plan",
+                          {list_key("first", text_key("word", nullptr, "word"), "the beginning"),
+                           list_key("then", text_key("word", nullptr, "word"), "the rest")},
+                          "what is done when");
+    plan.fallback = Object{{"first", List{"a"}}, {"then", List{"b"}}};
+    EXPECT_EQ(apply_keys({plan}, {}, "configuration")->list("plan.then"), List{"b"});
+    const Settings given = apply_keys({plan}, {{"plan", Object{{"first", List{"c"}}}}}, "configuration").value();
+    EXPECT_EQ(given.list("plan.first"), List{"c"});
+    EXPECT_TRUE(given.list("plan.then").empty());
+}
+
 TEST(Settings, TakeWhatIsGivenAndKeepTheOtherDefaults) {  // CFG-2
     const Object given{{"compress", true},
                        {"limitMs", -1},

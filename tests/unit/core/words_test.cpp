@@ -41,6 +41,17 @@ TEST(Quote, CutsBetweenCharacters) {
     EXPECT_EQ(quote(text), "\"" + std::string(79, 'x') + "\"… (85 bytes)");
 }
 
+TEST(RedactXml, MasksWhatNamesASecretAndNothingElse) {
+    EXPECT_EQ(redact_xml("<a><graphics type='spice' passwd='s3cret' port=\"-1\"/></a>"),
+              "<a><graphics type='spice' passwd='***' port=\"-1\"/></a>");
+    EXPECT_EQ(redact_xml("<a passwd = \n \"it's\" b='2'/>"), "<a passwd = \n \"***\" b='2'/>");
+    EXPECT_EQ(redact_xml("<a b='passwd=1' c=\"'\"/>"), "<a b='passwd=1' c=\"'\"/>");
+    for (const char* text :
+         {"", "=", "a=", "passwd=x", "<a b>x = y = z</a>", "<a>passwd='<b/>'</a>", "<a b='unfinished"})
+        EXPECT_EQ(redact_xml(text), text);
+    EXPECT_EQ(redact_xml("<a passwd='unfinished"), "<a passwd='***");
+}
+
 TEST(Describe, NamesValues) {
     EXPECT_EQ(describe(Value()), "null");
     EXPECT_EQ(describe(Value(true)), "true");
@@ -91,7 +102,7 @@ TEST(GuestState, HasAWordForEveryState) {
 TEST(PhaseWord, IsDifferentForEveryPhase) {
     std::set<std::string> words;
     for (int i = 0; i <= static_cast<int>(Phase::ended); ++i) words.insert(to_string(static_cast<Phase>(i)));
-    EXPECT_EQ(words.size(), 7U);
+    EXPECT_EQ(words.size(), 8U);
     EXPECT_EQ(words.count("unknown"), 0U);
 }
 

@@ -17,14 +17,14 @@ std::size_t in_use() {
 
 precopy::Precopy::Options without_end() {
     precopy::Precopy::Options options;
-    options.at_ceiling = precopy::Precopy::AtCeiling::keep_going;
+    options.ceiling = MemoryCeiling(150, MemoryCeiling::Reaction::keep_going);
     return options;
 }
 
 struct Supervision {
     TimePoint now{std::chrono::hours(1000)};
     precopy::Precopy policy{without_end()};
-    Session session{policy, {.policy_name = "precopy", .sample_interval = 1000_ms}};
+    Session session{policy, {.policy_name = "precopy", .migration_uri = "tcp://b", .sample_interval = 1000_ms}};
     int iteration = 1;
 
     void tell(const Event& event) {

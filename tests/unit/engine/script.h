@@ -27,6 +27,10 @@ class PlayedPolicy : public Policy {
         asked.push_back(sample);
         return answer ? answer(sample) : std::vector<Action>{};
     }
+    bool guards(const Sample& broken) override {
+        asked_to_stay.push_back(broken);
+        return stays;
+    }
     /// Answers the next question with these actions, and all later ones with none.
     void next(std::vector<Action> actions) {
         answer = [this, actions = std::move(actions), question = asked.size()](const Sample&) {
@@ -38,6 +42,8 @@ class PlayedPolicy : public Policy {
     std::function<std::vector<Action>(const Sample&)> answer;
     std::vector<Guest> planned_for;
     std::vector<Sample> asked;
+    bool stays = false;  ///< with a broken post-copy
+    std::vector<Sample> asked_to_stay;
 };
 
 inline JobStats running_job(int iteration = 1) {
@@ -55,6 +61,25 @@ inline JobStats running_job(int iteration = 1) {
     return stats;
 }
 
+/// The same as the policy sees it.
+inline Sample sample_of(const JobStats& stats, Phase phase = Phase::precopy) {
+    Sample sample;
+    sample.phase = phase;
+    sample.elapsed = stats.elapsed;
+    sample.iteration = stats.iteration;
+    sample.total = stats.memory_total;
+    sample.remaining = stats.memory_remaining;
+    sample.transferred = stats.memory_transferred;
+    sample.bandwidth = stats.bandwidth;
+    sample.dirty_rate = stats.dirty_rate;
+    sample.downtime_limit = Milliseconds(300);
+    sample.throttle_percent = stats.throttle_percent;
+    sample.disk_total = stats.disk_total;
+    sample.disk_remaining = stats.disk_remaining;
+    sample.disk_transferred = stats.disk_transferred;
+    return sample;
+}
+
 inline JobStats completed_job() {
     JobStats stats = running_job(3);
     stats.type = JobStats::Type::completed;
@@ -64,11 +89,13 @@ inline JobStats completed_job() {
     return stats;
 }
 
+/// The guest's downtime limit before anybody changes it.
+constexpr Milliseconds own_limit = 300_ms;
+
 inline event::Connected connected(GuestState state = GuestState::running) {
     event::Connected event;
     event.guest = {.name = "g1", .uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", .memory = mebibytes(1024)};
     event.state = state;
-    event.downtime_limit = 300_ms;
     return event;
 }
 
@@ -87,7 +114,9 @@ inline NativeError native_error(int code = 38, std::string message = "it broke")
 /// A session with a clock that moves when the test says so. Keeps every order; `last` are those of the last event.
 class Script {
   public:
-    explicit Script(Session::Options options = {.policy_name = "played", .sample_interval = 1000_ms})
+    explicit Script(Session::Options options = {.policy_name = "played",
+                                                .migration_uri = "tcp://there",
+                                                .sample_interval = 1000_ms})
         : session(policy, std::move(options)) {
         keep(session.begin(now));
     }
@@ -114,9 +143,22 @@ class Script {
         now = std::max(now, end);
     }
 
+    /// Until it is started: a guest that is looked at closely has no devices that matter.
+    void connect(const event::Connected& event = connected()) {
+        tell(event);
+        if (count_last<order::LookCloser>() > 0) tell(event::LookedCloser{GuestDevices{}, std::nullopt});
+        if (count_last<order::Start>() > 0) prepare();
+    }
+    /// What happens while the daemons prepare the migration; `last` are the orders of its start all the same.
+    void prepare() {
+        const Orders of_the_start = last;
+        tell(event::LimitRead{own_limit});
+        if (count_last<order::LimitDowntime>() > 0) tell(event::LimitAnswered{});
+        last = of_the_start;
+    }
     /// To a running migration whose first sample was taken.
     void run() {
-        tell(connected());
+        connect();
         tick();
         tell(sampled());
     }

@@ -21,6 +21,27 @@ JobStats any_stats() {
     return stats;
 }
 
+decltype(Action::what) any_action() {
+    const Milliseconds time(*rc::gen::inRange(1, 1000));
+    switch (*rc::gen::inRange(0, 12)) {
+        case 0:
+            return StartPostCopy{};
+        case 1:
+            return PauseGuest{time};
+        case 2:
+            return AbortMigration{};
+        case 3:
+            return Wait{};
+        case 4:
+            return SetBandwidth{mebibytes_per_second(10)};
+        case 5:
+        case 6:
+            return ResumePostCopy{};
+        default:
+            return SetDowntimeLimit{time};
+    }
+}
+
 Event any_event() {
     using Kind = event::Lifecycle::Kind;
     const auto state = [] {
@@ -39,6 +60,7 @@ Event any_event() {
     if (kind < 5) return inspected(state(), *rc::gen::arbitrary<bool>());
     if (kind < 7) return event::AbortAnswered{error()};
     if (kind < 10) return event::ActionAnswered{*rc::gen::inRange<std::size_t>(0, 4), error()};
+    if (kind == 10) return event::RecoveryReturned{*rc::gen::inRange<std::size_t>(0, 4), error()};
     if (kind < 12) return event::IterationBegan{*rc::gen::inRange(0, 50)};
     if (kind < 14) return event::SampleFailed{native_error()};
     if (kind < 18) {
@@ -54,10 +76,15 @@ RC_GTEST_PROP(ProgressProperty, PercentNeverFallsAndNeverReachesTheEnd, ()) {  /
     const int samples = *rc::gen::inRange(1, 30);
     int before = 0;
     for (int i = 0; i < samples; ++i) {
-        progress.update(any_stats());
+        progress.update(sample_of(any_stats(), *rc::gen::element(Phase::storage, Phase::precopy, Phase::switchover,
+                                                                 Phase::postcopy, Phase::postcopy_failed)));
         RC_ASSERT(progress.percent() >= before);
         RC_ASSERT(progress.percent() <= 99);
-        if (progress.eta()) RC_ASSERT(progress.eta()->count() >= 0);
+        if (const std::optional<Eta>& eta = progress.eta()) {
+            RC_ASSERT(eta->earliest.count() >= 0);
+            RC_ASSERT(eta->earliest <= eta->expected);
+            RC_ASSERT(eta->latest.value_or(eta->expected) >= eta->expected);
+        }
         before = progress.percent();
     }
     progress.complete();
@@ -68,11 +95,10 @@ RC_GTEST_PROP(ProgressProperty, PercentNeverFallsAndNeverReachesTheEnd, ()) {  /
 RC_GTEST_PROP(SessionProperty, KeepsItsRulesInAnyOrderOfEvents, ()) {  // PROC-1 STAT-3
     Script script;
     bool postcopy = false;
-    script.policy.answer = [&](const Sample&) {
-        RC_ASSERT(!postcopy);
-        return std::vector<Action>{{SetDowntimeLimit{Milliseconds(*rc::gen::inRange(1, 1000))}, "why not"}};
-    };
-    script.tell(connected());
+    script.policy.request.postcopy = *rc::gen::arbitrary<bool>();
+    script.policy.stays = *rc::gen::arbitrary<bool>();
+    script.policy.answer = [&](const Sample&) { return std::vector<Action>{{any_action(), "why not"}}; };
+    script.connect();
     const int events = *rc::gen::inRange(1, 100);
     int percent = 0;
     for (int i = 0; i < events; ++i) {
@@ -82,6 +108,12 @@ RC_GTEST_PROP(SessionProperty, KeepsItsRulesInAnyOrderOfEvents, ()) {  // PROC-1
         if (const auto* lifecycle = std::get_if<event::Lifecycle>(&event))
             postcopy = postcopy || lifecycle->kind == event::Lifecycle::Kind::postcopy_began;
         script.tell(event);
+        for (const Order& order : script.last) {
+            const auto* apply = std::get_if<order::Apply>(&order);
+            const bool cap = apply != nullptr && std::holds_alternative<SetBandwidth>(apply->action.what);
+            RC_ASSERT(!postcopy || !std::holds_alternative<order::Abort>(order));
+            RC_ASSERT(!postcopy || apply == nullptr || cap);
+        }
         const Status status = script.session.status(script.now);
         RC_ASSERT(status.progress_percent >= percent);
         RC_ASSERT((status.progress_percent == 100) == script.succeeded());

@@ -25,7 +25,7 @@ TEST(Session, ConnectsFirst) {
 TEST(Session, StartsWhatThePolicyPlanned) {  // PROC-4
     Script script;
     script.policy.request = {.live = true, .bandwidth = mebibytes_per_second(70), .downtime_limit = 100_ms};
-    script.tell(connected());
+    script.connect();
     ASSERT_EQ(script.policy.planned_for.size(), 1U);
     EXPECT_EQ(script.policy.planned_for.front().name, "g1");
     const auto starts = Script::only<order::Start>(script.last);
@@ -81,6 +81,104 @@ TEST(Session, LeavesAJobAloneThatIsNoMigration) {
     event.job.operation = JobStats::Operation::other;
     script.tell(event);
     EXPECT_EQ(script.code(), ErrorCode::operation_failed);
+    EXPECT_EQ(script.count_all<order::Start>(), 0U);
+}
+
+TEST(Session, StartsNothingThatLibvirtOrQemuAtHandWouldRefuse) {
+    Script script({.policy_name = "played", .migration_uri = "unix:///run/there", .sample_interval = 1000_ms});
+    script.policy.request.downtime_limit = 3'000'000_ms;
+    event::Connected event = connected();
+    event.source.libvirt = version(6, 0);
+    script.tell(event);
+    EXPECT_EQ(script.code(), ErrorCode::operation_failed);
+    EXPECT_EQ(script.count_all<order::Start>(), 0U);
+    EXPECT_EQ(script.count_all<order::Remember>(), 0U);
+    for (const char* every : {"unix needs libvirt 6.8.0", "3000000 ms"})
+        EXPECT_NE(script.details().find(every), std::string::npos) << script.details();
+}
+
+TEST(Session, LooksAtTheGuestsDevicesBeforeItStartsWhatDependsOnThem) {
+    Script script;
+    script.policy.request.postcopy = true;
+    script.tell(connected());
+    EXPECT_EQ(script.count_last<order::LookCloser>(), 1U);
+    EXPECT_EQ(script.count_all<order::Start>(), 0U);
+    EXPECT_EQ(script.phase(), Phase::connecting);
+    ASSERT_TRUE(script.session.deadline()) << "the daemon may not answer";
+    script.tell(event::LookedCloser{GuestDevices{}, std::nullopt});
+    EXPECT_EQ(script.count_last<order::Start>(), 1U);
+    script.tell(event::LookedCloser{GuestDevices{}, std::nullopt});
+    EXPECT_EQ(script.count_all<order::Start>(), 1U);
+}
+
+TEST(Session, StartsNothingThatTheGuestsDevicesForbid) {
+    Script script;
+    script.policy.request.postcopy = true;
+    script.tell(connected());
+    script.tell(event::LookedCloser{GuestDevices{.vfio = 1}, std::nullopt});
+    EXPECT_EQ(script.code(), ErrorCode::operation_failed);
+    EXPECT_NE(script.details().find("VFIO"), std::string::npos) << script.details();
+    EXPECT_EQ(script.count_all<order::Start>(), 0U);
+    EXPECT_EQ(script.count_all<order::Remember>(), 0U);
+}
+
+TEST(Session, StartsNothingThatTheHypervisorAtHandDoesNotHave) {
+    Script script;
+    script.policy.request.compression.methods = {"mt"};
+    script.tell(connected());
+    const auto looks = Script::only<order::LookCloser>(script.last);
+    ASSERT_EQ(looks.size(), 1U);
+    EXPECT_TRUE(looks.front().subjects.hypervisor && !looks.front().subjects.devices);
+    HostFacts source;
+    source.hypervisor = "QEMU";
+    source.hypervisor_version = version(10, 0);
+    script.tell(event::LookedCloser{std::nullopt, source});
+    EXPECT_EQ(script.code(), ErrorCode::operation_failed);
+    EXPECT_NE(script.details().find("compression.methods: mt"), std::string::npos) << script.details();
+    EXPECT_EQ(script.count_all<order::Start>(), 0U);
+}
+
+TEST(Session, StartsWhereTheDevicesCannotBeRead) {
+    Script script;
+    script.policy.request.storage.mode = StorageCopy::Mode::all;
+    script.tell(connected());
+    script.tell(event::LookedCloser{});
+    EXPECT_EQ(script.count_last<order::Start>(), 1U);
+}
+
+TEST(Session, TellsTheCopyOfDisksAndAsksThePolicyInIt) {
+    Script script;
+    script.connect();
+    JobStats disks = running_job(0);
+    disks.memory_total = disks.memory_remaining = disks.memory_transferred = {};
+    script.tell(sampled(disks));
+    EXPECT_EQ(script.phase(), Phase::precopy) << "nothing tells of disks yet";
+    disks.disk_total = mebibytes(100);
+    disks.disk_remaining = mebibytes(60);
+    disks.disk_transferred = mebibytes(40);
+    script.tell(sampled(disks));
+    EXPECT_EQ(script.phase(), Phase::storage);
+    ASSERT_EQ(script.policy.asked.size(), 1U);
+    EXPECT_EQ(script.policy.asked.back().phase, Phase::storage);
+    EXPECT_EQ(script.policy.asked.back().disk_remaining, mebibytes(60));
+    const Status status = script.session.status(script.now);
+    EXPECT_EQ(status.disk_total, mebibytes(100));
+    EXPECT_EQ(status.disk_transferred, mebibytes(40));
+    EXPECT_GT(status.progress_percent, 0);
+    script.policy.next({{AbortMigration{}, "too long"}});
+    script.tell(sampled(disks));
+    EXPECT_EQ(script.count_last<order::Abort>(), 1U);
+    script.tell(sampled());
+    EXPECT_EQ(script.phase(), Phase::precopy);
+}
+
+TEST(Session, LeavesAsToldWhileTheDevicesAreRead) {
+    Script script;
+    script.policy.request.postcopy = true;
+    script.tell(connected());
+    script.tell(event::DetachRequested{});
+    EXPECT_EQ(script.code(), ErrorCode::detached);
+    script.tell(event::LookedCloser{GuestDevices{}, std::nullopt});
     EXPECT_EQ(script.count_all<order::Start>(), 0U);
 }
 
@@ -401,16 +499,13 @@ TEST(Session, DoesNotAskThePolicyAfterAnAbort) {
 
 // Safety
 
-TEST(Session, DoesNotAskThePolicyDuringSwitchoverAndPostCopy) {
-    for (const GuestState state :
-         {GuestState::paused_for_migration, GuestState::postcopy, GuestState::postcopy_failed}) {
-        Script script;
-        script.run();
-        const std::size_t asked = script.policy.asked.size();
-        script.tick();
-        script.tell(sampled(running_job(5), state));
-        EXPECT_EQ(script.policy.asked.size(), asked) << to_string(state);
-    }
+TEST(Session, DoesNotAskThePolicyDuringTheSwitchover) {
+    Script script;
+    script.run();
+    const std::size_t asked = script.policy.asked.size();
+    script.tick();
+    script.tell(sampled(running_job(5), GuestState::paused_for_migration));
+    EXPECT_EQ(script.policy.asked.size(), asked);
 }
 
 TEST(Session, StaysInPostCopyWhateverAnOldSampleSays) {
@@ -629,6 +724,75 @@ TEST(Session, EndsWithinPatienceWhenOnlyTheCallSaidSuccess) {
 }
 
 // The downtime limit
+
+TEST(Session, SetsTheFirstLimitOnceItIsKnownWhatToPutBack) {
+    Script script;
+    script.policy.request.downtime_limit = 100_ms;
+    script.tell(connected());
+    EXPECT_EQ(script.count_all<order::LimitDowntime>(), 0U);
+    script.tell(event::LimitRead{own_limit});
+    ASSERT_EQ(script.last.size(), 2U);
+    EXPECT_EQ(std::get<order::Remember>(script.last[0]).record.original_downtime_limit, own_limit);
+    EXPECT_EQ(std::get<order::LimitDowntime>(script.last[1]).limit, 100_ms);
+    EXPECT_EQ(script.session.status(script.now).downtime_limit, own_limit) << "not answered yet";
+    script.tell(event::LimitAnswered{});
+    EXPECT_EQ(script.session.status(script.now).downtime_limit, 100_ms);
+}
+
+TEST(Session, AsksThePolicyForNothingBeforeTheFirstLimitIsSet) {
+    Script script;
+    script.policy.request.downtime_limit = 100_ms;
+    script.tell(connected());
+    script.policy.next({raise_limit});
+    script.tell(sampled(running_job(2)));
+    script.tell(event::LimitRead{own_limit});
+    script.tell(sampled(running_job(2)));
+    EXPECT_EQ(script.count_all<order::Apply>(), 0U);
+    script.tell(event::LimitAnswered{});
+    script.tell(sampled(running_job(2)));
+    EXPECT_EQ(script.count_all<order::Apply>(), 1U);
+}
+
+TEST(Session, SetsNoLimitThatIsInForceAlready) {
+    Script script;
+    script.policy.request.downtime_limit = own_limit;
+    script.run();
+    EXPECT_EQ(script.count_all<order::LimitDowntime>(), 0U);
+    EXPECT_EQ(script.session.status(script.now).downtime_limit, own_limit);
+}
+
+TEST(Session, AbortsWhereTheFirstLimitCannotBeSet) {
+    Script script;
+    script.policy.request.downtime_limit = 100_ms;
+    script.tell(connected());
+    script.tell(event::LimitRead{std::nullopt});
+    ASSERT_EQ(script.count_last<order::LimitDowntime>(), 1U) << "unknown is not what was asked for";
+    script.tell(event::LimitAnswered{native_error(1, "no")});
+    EXPECT_EQ(script.count_last<order::Abort>(), 1U);
+    script.tell(event::AbortAnswered{});
+    script.fail_with(GuestState::running);
+    EXPECT_EQ(script.code(), ErrorCode::migration_aborted);
+    EXPECT_NE(script.details().find("100 ms could not be set"), std::string::npos) << script.details();
+    EXPECT_EQ(script.count_all<order::Restore>(), 0U) << "nobody knows what was there";
+}
+
+TEST(Session, SetsNoLimitOnceTheMigrationIsOver) {
+    Script script;
+    script.policy.request.downtime_limit = 100_ms;
+    script.tell(connected());
+    script.fail_with(GuestState::running);
+    script.tell(event::LimitRead{own_limit});
+    EXPECT_EQ(script.count_all<order::LimitDowntime>(), 0U);
+}
+
+TEST(Session, SetsNoLimitWhereItIsToAbort) {
+    Script script;
+    script.policy.request.downtime_limit = 100_ms;
+    script.tell(connected());
+    script.tell(event::AbortRequested{});
+    script.tell(event::LimitRead{own_limit});
+    EXPECT_EQ(script.count_all<order::LimitDowntime>(), 0U);
+}
 
 TEST(Session, PutsBackTheDowntimeLimitOfAGuestThatStays) {  // FAIL-13
     Script script;

@@ -9,6 +9,7 @@ namespace {
 
 event::Connected connected_to_a_migration(GuestState state = GuestState::running) {
     event::Connected event = connected(state);
+    event.downtime_limit = own_limit;
     event.job = running_job(3);
     return event;
 }
@@ -135,7 +136,10 @@ MigrationRecord left(const Script& script, Milliseconds ago) {
 }
 
 Script told_to_go(const std::string& destination) {
-    return Script({.policy_name = "played", .destination_uri = destination, .sample_interval = 1000_ms});
+    return Script({.policy_name = "played",
+                   .destination_uri = destination,
+                   .migration_uri = "tcp://there",
+                   .sample_interval = 1000_ms});
 }
 
 template <typename T>
@@ -152,8 +156,9 @@ TEST(Takeover, LeavesARecordBeforeAnythingIsChangedAndTakesItAwayAtTheEnd) {  //
     MigrationRecord record = last_of<order::Remember>(script.last).record;
     EXPECT_EQ(record.plugin, "played");
     EXPECT_EQ(record.destination_uri, "qemu://there/system");
-    EXPECT_EQ(record.original_downtime_limit, 300_ms);
     EXPECT_EQ(record.request->downtime_limit, 120_ms);
+    script.tell(event::LimitRead{own_limit});
+    EXPECT_EQ(last_of<order::Remember>(script.last).record.original_downtime_limit, own_limit);
 
     script.pass(5000_ms);
     script.tell(sampled(running_job(1)));

@@ -38,19 +38,25 @@ TEST(StatusMessage, CarriesWhatIsKnown) {  // MSG-2 VER-2
     status.total = mebibytes(1024);
     status.remaining = mebibytes(100);
     status.transferred = mebibytes(1500);
+    status.disk_total = {3000};
+    status.disk_remaining = {2000};
+    status.disk_transferred = {1000};
     status.bandwidth = mebibytes_per_second(110);
     status.dirty_rate = mebibytes_per_second(90);
     status.downtime_limit = Milliseconds(150);
     status.throttle_percent = 20;
-    status.eta = Milliseconds(8000);
+    status.work_lost = {Milliseconds(900), Milliseconds(80), Milliseconds(7)};
+    status.eta = Eta{Milliseconds(8000), Milliseconds(7000), Milliseconds(12'000)};
     status.last_action = ActionRecord{Milliseconds(9000), {SetDowntimeLimit{Milliseconds(150)}, "because"}, {}};
     expect_message(status_message(status, noon), R"({
         "vmmiVersion": "0.4.1", "contentType": "status", "timestamp": 1700000000,
         "status": {
             "policy": "precopy", "phase": "precopy", "elapsedMs": 12000, "progressPercent": 42, "sampleAgeMs": 200,
             "iteration": 3, "totalBytes": 1073741824, "remainingBytes": 104857600, "transferredBytes": 1572864000,
+            "diskTotalBytes": 3000, "diskRemainingBytes": 2000, "diskTransferredBytes": 1000,
             "bandwidthBytesPerSecond": 115343360, "dirtyRateBytesPerSecond": 94371840, "downtimeLimitMs": 150,
-            "throttlePercent": 20, "etaMs": 8000,
+            "throttlePercent": 20, "workLostMs": {"throttle": 900, "pause": 80, "postcopy": 7}, "etaMs": 8000,
+            "etaEarliestMs": 7000, "etaLatestMs": 12000,
             "lastAction": {"atMs": 9000, "action": "setDowntime", "downtimeLimitMs": 150, "reason": "because"}
         }})");
 }
@@ -63,8 +69,10 @@ TEST(StatusMessage, SaysNullForWhatIsNotKnown) {  // MSG-7
         "status": {
             "policy": "precopy", "phase": "connecting", "elapsedMs": 0, "progressPercent": 0, "sampleAgeMs": null,
             "iteration": 0, "totalBytes": 0, "remainingBytes": 0, "transferredBytes": 0,
+            "diskTotalBytes": 0, "diskRemainingBytes": 0, "diskTransferredBytes": 0,
             "bandwidthBytesPerSecond": 0, "dirtyRateBytesPerSecond": 0, "downtimeLimitMs": null,
-            "throttlePercent": null, "etaMs": null, "lastAction": null
+            "throttlePercent": null, "workLostMs": {"throttle": 0, "pause": 0, "postcopy": 0},
+            "etaMs": null, "etaEarliestMs": null, "etaLatestMs": null, "lastAction": null
         }})");
 }
 
@@ -77,6 +85,7 @@ Outcome outcome() {
     outcome.evidence = {"source: running", "destination: absent"};
     outcome.total_time = Milliseconds(30'000);
     outcome.downtime = Milliseconds(120);
+    outcome.work_lost = {Milliseconds(900), Milliseconds(120), Milliseconds(0)};
     outcome.setup_time = Milliseconds(5);
     outcome.iterations = 4;
     outcome.total = mebibytes(1024);
@@ -94,7 +103,8 @@ Outcome outcome() {
 constexpr std::string_view numbers = R"(
     "policy": "precopy", "cause": "aborted-by-policy", "retry": true,
     "endState": {"source": "running", "destination": "absent"},
-    "evidence": ["source: running", "destination: absent"], "totalTimeMs": 30000, "downtimeMs": 120, "setupTimeMs": 5, "iterations": 4,
+    "evidence": ["source: running", "destination: absent"], "totalTimeMs": 30000, "downtimeMs": 120,
+    "workLostMs": {"throttle": 900, "pause": 120, "postcopy": 0}, "setupTimeMs": 5, "iterations": 4,
     "totalBytes": 1073741824, "transferredBytes": 2147483648,
     "actions": [
         {"atMs": 1, "action": "setBandwidth", "bandwidthBytesPerSecond": 1048576, "reason": "a"},
@@ -234,6 +244,26 @@ TEST(ConfigurationMessage, IsReadAsItWasPrinted) {
     const Result<Configuration> again = make_configuration(*body, {});
     ASSERT_TRUE(again) << again.error().details;
     EXPECT_EQ(again->settings.values(), configuration->settings.values());
+}
+
+TEST(ConfigurationMessage, IsReadAsItWasPrintedWithListsOfObjects) {
+    const std::vector<Key> keys{list_key(
+        "rules",
+        object_key("rule", {integer_key("a", nullptr, {0, 9}, "a"), integer_key("b", nullptr, {0, 9}, "b")}, "rule"),
+        "rules")};
+    const Object given{{"rules", List{Object{{"a", 1}}, Object{{"b", 2}}}}};
+    const Configuration configuration = make_configuration(given, keys).value();
+    const Result<Object> body = read_configuration(configuration_message(configuration));
+    ASSERT_TRUE(body) << body.error().details;
+    EXPECT_EQ(make_configuration(*body, keys)->settings.values(), configuration.settings.values());
+}
+
+TEST(ConfigurationMessage, MasksThePasswordInADocument) {  // CFG-17
+    const Object given{{"outer", Object{{"xml", "\n<domain><graphics passwd='hunter2'/></domain>"}}}};
+    const std::vector<Key> keys{object_key("outer", {domain_xml_key("xml", "a document")}, "outer")};
+    const std::string text = configuration_message(make_configuration(given, keys).value());
+    EXPECT_NE(text.find("passwd='***'"), std::string::npos) << text;
+    EXPECT_EQ(text.find("hunter2"), std::string::npos);
 }
 
 TEST(ConfigurationMessage, MasksThePasswordInAUri) {  // CFG-17

@@ -2,14 +2,18 @@
 #include <gtest/gtest.h>
 
 #include "core/configuration.h"
+#include "postcopy_fallback.h"
 #include "precopy.h"
 #include "sample.h"
+#include "schedule_policy.h"
+#include "throttling.h"
 
 namespace vmmi {
 namespace {
 
 /// A new plugin is added here.
-const std::vector<Plugin> plugins{precopy::plugin(), sample::plugin()};
+const std::vector<Plugin> plugins{precopy::plugin(), postcopy_fallback::plugin(), throttling::plugin(),
+                                  sample::plugin(), schedule::plugin()};
 
 /// Says what is wrong with a key, for its path.
 void expect_well_declared(const Key& key, const std::string& path) {
@@ -45,6 +49,26 @@ TEST(EveryPlugin, DeclaresItself) {  // PROC-3
         for (const Key& key : plugin.keys) expect_well_declared(key, plugin.name + ": " + key.name);
         for (const Key& key : plugin.keys)
             for (const Key& common : common_keys()) EXPECT_NE(key.name, common.name) << plugin.name;
+    }
+}
+
+TEST(EveryPlugin, EndsACopyOfDisksThatTakesTooLong) {
+    for (const Plugin& plugin : plugins) {
+        const Result<Configuration> configuration = make_configuration({}, plugin.keys);
+        ASSERT_TRUE(configuration) << plugin.name;
+        const Object& values = configuration->settings.values();
+        if (values.find("storage") == nullptr) continue;
+        std::unique_ptr<Policy> policy = plugin.make_policy(configuration->settings).value();
+        policy->plan({.name = "web", .uuid = "1", .memory = mebibytes(1024)});
+        Sample sample;
+        sample.phase = Phase::storage;
+        sample.disk_total = sample.disk_remaining = mebibytes(1024);
+        sample.elapsed = std::chrono::seconds(149);
+        EXPECT_TRUE(policy->decide(sample).empty()) << plugin.name;
+        sample.elapsed = std::chrono::seconds(150);
+        const std::vector<Action> actions = policy->decide(sample);
+        ASSERT_EQ(actions.size(), 1U) << plugin.name;
+        EXPECT_TRUE(std::holds_alternative<AbortMigration>(actions.front().what)) << plugin.name;
     }
 }
 

@@ -26,8 +26,7 @@ Sample busy(int iteration, Trigger trigger = Trigger::iteration) {
 
 Precopy::Options options(int initial = 100, int maximum = 500, int steps = 5) {
     Precopy::Options options;
-    options.initial_downtime = Milliseconds(initial);
-    options.maximum_downtime = Milliseconds(maximum);
+    options.downtime = {Milliseconds(initial), Milliseconds(maximum)};
     options.steps = steps;
     return options;
 }
@@ -46,7 +45,7 @@ std::optional<std::int64_t> limit_set(const std::vector<Action>& actions) {
 
 TEST(PrecopyPlan, IsLiveWithItsCapAndItsFirstLimit) {
     Precopy::Options capped = options();
-    capped.bandwidth = mebibytes_per_second(70);
+    capped.request.bandwidth = mebibytes_per_second(70);
     const MigrationRequest request = Precopy(capped).plan(guest(1));
     EXPECT_TRUE(request.live);
     EXPECT_EQ(request.bandwidth, mebibytes_per_second(70));
@@ -114,7 +113,7 @@ TEST(PrecopyRamp, SaysWhyWithNumbers) {
 /// Seconds until the policy gives up, sampled every second.
 int ceiling(double gibibytes, int seconds_per_gibibyte) {
     Precopy::Options with = options();
-    with.ceiling_per_gibibyte = seconds_per_gibibyte;
+    with.ceiling = MemoryCeiling(seconds_per_gibibyte, MemoryCeiling::Reaction::abort);
     Precopy policy(with);
     policy.plan(guest(gibibytes));
     for (int second = 0; second < 100'000; ++second) {
@@ -147,13 +146,13 @@ TEST(PrecopyCeiling, AbortsWithNumbers) {
     const std::vector<Action> actions = policy.decide(late());
     ASSERT_EQ(actions.size(), 1U);
     EXPECT_TRUE(std::holds_alternative<AbortMigration>(actions[0].what));
-    for (const char* number : {"151 s", "400.0 MiB", "pass 7", "90.0 MiB/s"})
+    for (const char* number : {"151 s", "400 MiB", "pass 7", "755 Mb/s"})
         EXPECT_NE(actions[0].reason.find(number), std::string::npos) << actions[0].reason;
 }
 
 TEST(PrecopyCeiling, ContinuesWhereConfiguredAndGoesOnWithTheRamp) {
     Precopy::Options patient = options();
-    patient.at_ceiling = Precopy::AtCeiling::keep_going;
+    patient.ceiling = MemoryCeiling(150, MemoryCeiling::Reaction::keep_going);
     Precopy policy(patient);
     policy.plan(guest(1));
     const std::vector<Action> actions = policy.decide(late());
@@ -201,6 +200,60 @@ TEST(PrecopySettings, ContradictNowhere) {  // CFG-13
     ASSERT_FALSE(crossed);
     EXPECT_EQ(crossed.error().code, ErrorCode::malformed_configuration);
     EXPECT_NE(crossed.error().details.find("configuration.downtime.initialMs: 501"), std::string::npos);
+}
+
+Sample copying(int seconds, std::uint64_t remaining_mebibytes) {
+    Sample sample;
+    sample.phase = Phase::storage;
+    sample.elapsed = Milliseconds(1000 * seconds);
+    sample.disk_total = mebibytes(2048);
+    sample.disk_remaining = mebibytes(remaining_mebibytes);
+    return sample;
+}
+
+Precopy::Options bounded(int storage, int memory) {
+    Precopy::Options bounded = options();
+    bounded.storage = StorageBudget(storage, true);
+    bounded.ceiling = MemoryCeiling(memory, MemoryCeiling::Reaction::abort);
+    return bounded;
+}
+
+TEST(PrecopyCeiling, IsOfTheMemoryFromWhenDisksAreCopied) {
+    Precopy policy(bounded(0, 10));
+    policy.plan(guest(1));
+    EXPECT_TRUE(policy.decide(copying(5, 100)).empty());
+    EXPECT_TRUE(policy.decide(copying(100, 0)).empty());
+    Sample memory = busy(1, Trigger::interval);
+    memory.disk_total = mebibytes(2048);
+    memory.elapsed = Milliseconds(109'999);
+    EXPECT_TRUE(policy.decide(memory).empty());
+    memory.elapsed = Milliseconds(110'000);
+    const std::vector<Action> actions = policy.decide(memory);
+    ASSERT_EQ(actions.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<AbortMigration>(actions[0].what));
+    EXPECT_TRUE(actions[0].reason.starts_with("10 s passed")) << actions[0].reason;
+}
+
+TEST(PrecopyCeiling, OfDisksGoesByTheirSize) {
+    Precopy policy(bounded(10, 1));
+    policy.plan(guest(1));
+    EXPECT_TRUE(policy.decide(copying(19, 1024)).empty());
+    const std::vector<Action> actions = policy.decide(copying(20, 1024));
+    ASSERT_EQ(actions.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<AbortMigration>(actions[0].what));
+    EXPECT_EQ(actions[0].reason, "20 s passed, 20 s are allowed for the disks; 1.0 of 2.0 GiB are left");
+}
+
+TEST(PrecopyCeiling, CountsFromATakeoverBehindTheDisks) {
+    Precopy policy(bounded(10, 10));
+    Sample now = busy(1, Trigger::interval);
+    now.disk_total = mebibytes(2048);
+    now.elapsed = Milliseconds(100'000);
+    policy.adopt(guest(1), now);
+    now.elapsed = Milliseconds(109'000);
+    EXPECT_TRUE(policy.decide(now).empty());
+    now.elapsed = Milliseconds(110'000);
+    EXPECT_EQ(policy.decide(now).size(), 1U);
 }
 
 TEST(PrecopySettings, ReachThePolicy) {

@@ -127,11 +127,11 @@ TEST_F(RuntimeDataTest, TakesAwayWhatWasAbandonedLongAgo) {  // FAIL-14
     ASSERT_TRUE(first.write(other, "left"));
     const std::string file = path + "/" + other + ".json";
     { const RuntimeData gone = std::move(first); }
-    ASSERT_TRUE(open().write(uuid, "text"));
+    open().sweep();
     EXPECT_TRUE(std::filesystem::exists(file)) << "not yet";
     const std::array<timespec, 2> long_ago{{{1'000'000, 0}, {1'000'000, 0}}};
     ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), long_ago.data(), 0), 0);
-    ASSERT_TRUE(open().write(uuid, "text"));
+    open().sweep();
     EXPECT_FALSE(std::filesystem::exists(file));
 }
 

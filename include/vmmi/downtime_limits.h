@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "vmmi/result.h"
+#include "vmmi/settings.h"
+#include "vmmi/units.h"
+
+namespace vmmi {
+
+/// Milliseconds; QEMU takes no longer downtime limit.
+constexpr std::int64_t longest_downtime = 2'000'000;
+
+/// The range in which a policy moves QEMU's downtime limit: the keys `downtime.initialMs` and `downtime.maximumMs`.
+struct DowntimeLimits {
+    Milliseconds initial{100};  ///< at the start
+    Milliseconds maximum{500};  ///< never raised beyond
+
+    friend bool operator==(const DowntimeLimits&, const DowntimeLimits&) = default;
+};
+
+/// The object `downtime` with those keys, and `more` of the policy's own in it.
+Key downtime_limits_key(std::vector<Key> more = {});
+
+/// Fails with `malformed_configuration` where the initial limit is above the maximum.
+Result<DowntimeLimits> downtime_limits_from(const Settings& settings);
+
+}  // namespace vmmi

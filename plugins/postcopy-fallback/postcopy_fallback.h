@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vmmi/budget.h>
+#include <vmmi/forecast.h>
+#include <vmmi/plugin.h>
+#include <vmmi/storage_budget.h>
+
+#include "guardian.h"
+
+namespace postcopy_fallback {
+
+/// Pre-copy as long as it leads anywhere, post-copy where it does not, and a guardian for that.
+///
+/// The first two passes show how fast the guest writes; with xbzrle, the beginning of the third shows what that makes
+/// of it. From then on two kinds of evidence count: a forecast that is sure, and passes that begin with as much as the
+/// ones before. Ceilings bound the whole.
+class PostcopyFallback : public vmmi::Policy {
+  public:
+    struct Options {
+        vmmi::MigrationRequest request{};  ///< what the user wants of it anyway
+        bool evidence = true;              ///< switch where waiting cannot meet the limits
+        int after_iterations = 0;          ///< switch after so many passes; zero: without such a ceiling
+        int seconds_per_gibibyte = 60;     ///< switch after so long; zero: without
+        Guardian::Options guardian{};
+        vmmi::StorageBudget storage{0, false};
+    };
+
+    explicit PostcopyFallback(Options options);
+
+    vmmi::MigrationRequest plan(const vmmi::Guest& guest) override;
+    std::vector<vmmi::Action> decide(const vmmi::Sample& sample) override;
+    bool guards(const vmmi::Sample& broken) override;
+
+  private:
+    std::vector<vmmi::Action> switch_over(const vmmi::Sample& sample, std::string why);
+    std::optional<std::string> why_switch(const vmmi::Sample& sample, bool pass_began) const;
+    std::optional<std::string> what_waiting_brings(const vmmi::Forecast& forecast, const vmmi::Sample& sample) const;
+    std::optional<std::string> why_stuck(const vmmi::Forecast& forecast) const;
+    std::optional<vmmi::Forecast> forecast(const vmmi::Sample& sample, bool pass_began) const;
+    void begin_pass(const vmmi::Sample& sample);
+    bool compresses() const;
+
+    Options options_;
+    vmmi::StorageBudget storage_{options_.storage};
+    vmmi::TimeBudget budget_{};
+    vmmi::Forecaster forecaster_;
+    vmmi::Sample pass_;                             ///< the first sample of the current pass
+    std::optional<vmmi::Bytes> least_{};            ///< that a pass began with, the first one excepted
+    int stuck_ = 0;                                 ///< passes in a row that began with hardly less, or more
+    std::optional<vmmi::Milliseconds> asked_at_{};  ///< for post-copy, Sample::elapsed
+    bool waits_for_link_ = false;
+    Guardian guardian_;
+};
+
+vmmi::Plugin plugin();
+
+}  // namespace postcopy_fallback

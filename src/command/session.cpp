@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command/session.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "command/progress.h"
+
+namespace vmmi::command {
+
+Session::Session(const CommandLine& line) : line_(line) {
+    vmmi_options options{};
+    options.size = sizeof options;
+    if (!line.plugin_directory.empty()) options.plugin_directory = line.plugin_directory.c_str();
+    if (!line.runtime_directory.empty()) options.runtime_directory = line.runtime_directory.c_str();
+    Failure failure;
+    if (vmmi_context_new(&options, &context_, &failure) != VMMI_OK) tell(failure);
+}
+
+std::optional<vmmi_parameters> Session::parameters() {
+    vmmi_parameters parameters{};
+    parameters.size = sizeof parameters;
+    parameters.vm = line_.vm.c_str();
+    parameters.destination = line_.destination.c_str();
+    parameters.plugin = line_.policy.c_str();
+    if (!line_.migration_uri.empty()) parameters.migration_uri = line_.migration_uri.c_str();
+    if (!line_.connection.empty()) parameters.connection = line_.connection.c_str();
+    if (!line_.config.empty()) {
+        std::ifstream file;
+        const bool standard = line_.config == "-";
+        if (!standard) file.open(line_.config, std::ios::binary);
+        std::istream& stream = standard ? std::cin : file;
+        configuration_.assign(std::istreambuf_iterator<char>(stream), {});
+        if (stream.bad() || (!standard && !file.is_open())) {
+            std::fprintf(stderr, "vmmi: %s: %s\n", line_.config.c_str(), std::strerror(errno));
+            return std::nullopt;
+        }
+        parameters.configuration = configuration_.c_str();
+    }
+    environment_.clear();
+    for (const std::string& one : line_.environment) environment_.push_back(one.c_str());
+    environment_.push_back(nullptr);
+    parameters.environment = environment_.data();
+    return parameters;
+}
+
+bool Session::find_guest(vmmi_parameters& parameters) {
+    std::array<char, 37> uuid{};
+    std::array<char, 256> name{};
+    Failure failure;
+    const int code = vmmi_find_domain(&parameters, uuid.data(), name.data(), &failure);
+    if (code == VMMI_VM_UNKNOWN) {
+        tell(failure);
+        return false;
+    }
+    // Where this program cannot ask, with a password for instance, the plugin can: it takes names, too.
+    if (code != VMMI_OK) return true;
+    uuid_ = uuid.data();
+    name_ = name.data();
+    parameters.vm = uuid_.c_str();
+    parameters.vm_name = name_.c_str();
+    return true;
+}
+
+int Session::tell(const vmmi_error& error) const {
+    if (line_.json) {
+        std::printf("{\"error\": {\"code\": %d, \"message\": %s, \"details\": %s}}\n", error.code,
+                    json_string(error.message).c_str(), json_string(error.details).c_str());
+        std::fflush(stdout);
+    } else {
+        std::fprintf(stderr, "vmmi: %s (%d): %s\n", error.message, error.code, error.details);
+    }
+    return exit_status(error.code);
+}
+
+}  // namespace vmmi::command

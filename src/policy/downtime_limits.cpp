@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmmi/downtime_limits.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace vmmi {
+
+Key downtime_limits_key(std::vector<Key> more) {
+    std::vector<Key> keys{
+        integer_key("initialMs", 100, {1, longest_downtime}, "downtime limit at the start"),
+        integer_key("maximumMs", 500, {1, longest_downtime}, "the limit is never raised beyond"),
+    };
+    std::ranges::move(more, std::back_inserter(keys));
+    return object_key("downtime", std::move(keys), "downtime limit");
+}
+
+Result<DowntimeLimits> downtime_limits_from(const Settings& settings) {
+    const DowntimeLimits limits{.initial = Milliseconds(settings.integer("downtime.initialMs")),
+                                .maximum = Milliseconds(settings.integer("downtime.maximumMs"))};
+    if (limits.initial <= limits.maximum) return limits;
+    return fail(
+        ErrorCode::malformed_configuration, "malformed configuration",
+        fmt::format("configuration.downtime.initialMs: {} is above maximumMs, {}; lower the one or raise the other",
+                    limits.initial.count(), limits.maximum.count()));
+}
+
+}  // namespace vmmi

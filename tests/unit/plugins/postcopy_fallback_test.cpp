@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// `postcopy-fallback`: what it asks for at the start, and in closed loops on simulated hosts.
+#include "postcopy_fallback.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+
+#include "simulator/promises.h"
+
+namespace vmmi::simulator::test {
+namespace {
+
+using Kind = Fault::Kind;
+
+Guest of(std::uint64_t memory, bool paused = false) {
+    return {.name = "g1", .uuid = "u", .memory = mebibytes(memory), .paused = paused};
+}
+
+MigrationRequest planned(const Object& given, const Guest& guest = of(4096)) {
+    const Plugin plugin = postcopy_fallback::plugin();
+    const Settings settings = apply_keys(plugin.keys, given, "configuration").value();
+    return plugin.make_policy(settings).value()->plan(guest);
+}
+
+Error refused(const Object& given) {
+    const Plugin plugin = postcopy_fallback::plugin();
+    return plugin.make_policy(apply_keys(plugin.keys, given, "configuration").value()).error();
+}
+
+TEST(PostcopyFallback, AsksForPostCopyAndXbzrle) {
+    const MigrationRequest request = planned({});
+    EXPECT_TRUE(request.live && request.postcopy);
+    EXPECT_EQ(request.downtime_limit, 300_ms);
+    EXPECT_EQ(request.compression.methods, std::vector<std::string>{"xbzrle"});
+    EXPECT_EQ(request.compression.xbzrle_cache, mebibytes(1024));
+    EXPECT_EQ(request.postcopy_bandwidth, BytesPerSecond{});
+}
+
+TEST(PostcopyFallback, LeavesOutXbzrleWhereItIsInTheWayOrNotWanted) {
+    EXPECT_TRUE(planned({{"xbzrle", false}}).compression.methods.empty());
+    EXPECT_TRUE(planned({{"parallel", Object{{"connections", 4}}}}).compression.methods.empty());
+    const Object mt{{"compression", Object{{"methods", List{Value("mt")}}}}};
+    EXPECT_EQ(planned(mt).compression.methods, std::vector<std::string>{"mt"});
+}
+
+TEST(PostcopyFallback, GivesXbzrleRoomForWhatTheGuestMayWrite) {
+    const auto cache = [](std::uint64_t memory, const Object& given = {}) {
+        return planned(given, of(memory)).compression.xbzrle_cache;
+    };
+    EXPECT_EQ(cache(64), mebibytes(64));
+    EXPECT_EQ(cache(192), mebibytes(128));
+    EXPECT_EQ(cache(65'536), mebibytes(1024));
+    const Object own{{"compression", Object{{"methods", List{Value("xbzrle")}},
+                                            {"xbzrle", Object{{"cacheBytes", std::int64_t{1} << 30}}}}}};
+    EXPECT_EQ(cache(192, own), mebibytes(1024));
+}
+
+TEST(PostcopyFallback, MigratesAPausedGuestWithoutPostCopy) {
+    EXPECT_FALSE(planned({}, of(512, true)).postcopy);
+}
+
+TEST(PostcopyFallback, RefusesWhatWouldNeverSwitchOrCannot) {  // CFG-13
+    const Object never{{"postcopy", Object{{"evidence", false}, {"secondsPerGiB", 0}}}};
+    for (const auto& [given, word] :
+         {std::pair(never, "afterIterations"), std::pair(Object{{"tunnelled", true}}, "tunnelled")}) {
+        const Error error = refused(given);
+        EXPECT_EQ(error.code, ErrorCode::malformed_configuration);
+        EXPECT_NE(error.details.find(word), std::string::npos) << error.details;
+    }
+}
+
+Report fallback_on(const Scenario& scenario, const Object& given = {}) {
+    return simulate(postcopy_fallback::plugin(), given, scenario).value();
+}
+
+std::optional<ActionTaken> switch_of(const Report& report) {
+    for (const ActionTaken& taken : report.actions)
+        if (std::holds_alternative<StartPostCopy>(taken.action.what) && !taken.refused) return taken;
+    return std::nullopt;
+}
+
+template <typename T>
+std::size_t count(const Report& report) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        report.actions, [](const ActionTaken& taken) { return std::holds_alternative<T>(taken.action.what); }));
+}
+
+/// Each pass finds a gibibyte, whatever happens, and a page of it in `delta` bytes.
+Scenario busy(std::uint64_t delta = 4096) {
+    Scenario scenario = plain({{.size = mebibytes(1024),
+                                .dirty_rate = mebibytes_per_second(400),
+                                .order = WorkingSet::Order::sequential,
+                                .delta_bytes = delta}});
+    scenario.guest.memory = mebibytes(2048);
+    return scenario;
+}
+
+TEST(PostcopyFallback, LeavesAGuestAloneThatConverges) {
+    const Report report = fallback_on(plain({{.size = mebibytes(256), .dirty_rate = mebibytes_per_second(10)}}));
+    EXPECT_EQ(report.ending, Report::Ending::completed);
+    EXPECT_TRUE(report.actions.empty());
+}
+
+TEST(PostcopyFallback, SwitchesAsSoonAsTwoPassesLedNowhere) {
+    const Report report = fallback_on(busy(), {{"xbzrle", false}});
+    EXPECT_EQ(report.ending, Report::Ending::completed);
+    const std::optional<ActionTaken> taken = switch_of(report);
+    ASSERT_TRUE(taken);
+    ASSERT_GE(report.passes.size(), 3U);
+    EXPECT_LT(taken->at, report.passes[2].at + 300_ms) << taken->action.reason;
+}
+
+TEST(PostcopyFallback, SeesEarlyInTheThirdPassWhatXbzrleMakesOfIt) {
+    const Report hopeless = fallback_on(busy());
+    ASSERT_TRUE(switch_of(hopeless));
+    EXPECT_LT(switch_of(hopeless)->at, hopeless.passes[2].at + 1500_ms) << switch_of(hopeless)->action.reason;
+    const Report compressed = fallback_on(busy(40));
+    EXPECT_EQ(compressed.ending, Report::Ending::completed);
+    EXPECT_FALSE(switch_of(compressed)) << "it converges, and costs the guest next to nothing";
+    EXPECT_LT(compressed.work_lost.paused, 400_ms);
+}
+
+TEST(PostcopyFallback, SwitchesAtACeilingWhateverTheEvidence) {
+    const Report by_passes = fallback_on(busy(), {{"postcopy", Object{{"afterIterations", 1}}}});
+    ASSERT_TRUE(switch_of(by_passes));
+    EXPECT_LT(switch_of(by_passes)->at, by_passes.passes[1].at + 300_ms);
+    const Object by_time{{"postcopy", Object{{"evidence", false}, {"secondsPerGiB", 40}}}};
+    const Report late = fallback_on(busy(), by_time);
+    ASSERT_TRUE(switch_of(late));
+    EXPECT_NEAR(seconds(switch_of(late)->at), 80, 2) << "of two gibibytes";
+}
+
+TEST(PostcopyFallback, DoesNotSwitchIntoABrokenNetwork) {
+    Scenario scenario = busy();
+    scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {25_s, {}}, {200_s, mebibytes_per_second(100)}};
+    const Report report = fallback_on(scenario);
+    EXPECT_EQ(report.ending, Report::Ending::completed);
+    ASSERT_TRUE(switch_of(report));
+    EXPECT_GT(switch_of(report)->at, 200_s);
+    EXPECT_LT(report.work_lost.stalled, 60_s);
+}
+
+TEST(PostcopyFallback, ResumesABrokenPostCopyOnceTheLinkIsBack) {
+    Scenario scenario = busy();
+    scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {36_s, {}}, {66_s, mebibytes_per_second(100)}};
+    scenario.faults = {{.kind = Kind::stream_breaks, .at = 36_s}};
+    const Report report = fallback_on(scenario, {{"postcopy", Object{{"afterIterations", 2}}}});
+    EXPECT_EQ(report.ending, Report::Ending::completed) << report.cause;
+    EXPECT_GE(count<ResumePostCopy>(report), 3U);
+    EXPECT_LE(count<ResumePostCopy>(report), 8U) << "ever longer waits";
+    EXPECT_LT(report.total_time, 66_s + 45_s);
+}
+
+TEST(PostcopyFallback, GivesUpABrokenPostCopyAfterItsTime) {
+    Scenario scenario = busy();
+    scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {36_s, {}}};
+    scenario.faults = {{.kind = Kind::stream_breaks, .at = 36_s}};
+    const Report report =
+        fallback_on(scenario, {{"postcopy", Object{{"afterIterations", 2}}}, {"recovery", Object{{"seconds", 100}}}});
+    EXPECT_EQ(report.cause, "postcopy-failed");
+    EXPECT_NEAR(seconds(report.total_time), 136, 3);
+    EXPECT_NE(report.error->details.find("--postcopy-resume"), std::string::npos) << report.error->details;
+}
+
+TEST(PostcopyFallback, TellsAGuestThatIsLost) {
+    Scenario scenario = busy();
+    scenario.faults = {{.kind = Kind::destination_dies, .at = 36_s}};
+    const Report report = fallback_on(scenario, {{"postcopy", Object{{"afterIterations", 2}}}});
+    EXPECT_EQ(report.cause, "guest-lost");
+    EXPECT_LT(report.total_time, 45_s);
+}
+
+TEST(PostcopyFallback, MovesTheWorkloadsOfPublishedTraces) {
+    for (const Trace& trace : published_traces())
+        EXPECT_EQ(fallback_on(from_trace(trace)).ending, Report::Ending::completed) << trace.name;
+}
+
+RC_GTEST_PROP(PostcopyFallbackProperty, KeepsItsPromises, ()) {
+    const int downtime = *rc::gen::inRange(1, 2000);
+    const int patience = *rc::gen::inRange(1, 600);
+    const Scenario scenario = any_scenario();
+    const Report report =
+        fallback_on(scenario, {{"downtimeMs", downtime},
+                               {"xbzrle", *rc::gen::arbitrary<bool>()},
+                               {"postcopy", Object{{"afterIterations", *rc::gen::inRange(0, 20)},
+                                                   {"secondsPerGiB", *rc::gen::inRange(1, 60)},
+                                                   {"bandwidthMiBPerSecond", *rc::gen::inRange(0, 50)}}},
+                               {"recovery", Object{{"seconds", patience}}}});
+    const std::vector<std::string> mistakes = broken(report, {.highest_downtime_limit = Milliseconds(downtime)});
+    RC_ASSERT(mistakes == std::vector<std::string>());
+    RC_ASSERT(count<AbortMigration>(report) == 0U);
+}
+
+}  // namespace
+}  // namespace vmmi::simulator::test
