@@ -17,6 +17,9 @@ using Level = order::Note::Level;
 constexpr Milliseconds patience_for_verdict{10'000};
 constexpr Milliseconds patience_for_statistics{2'000};
 constexpr Milliseconds patience_for_destination{3'000};
+/// A migration that takes the definition away does so after it has told its end, and no event tells it: only the call's
+/// return does, which who took the migration over does not have.
+constexpr Milliseconds patience_for_definition{500};
 
 bool alive(GuestState there) {
     return there == GuestState::running || there == GuestState::paused;
@@ -36,6 +39,12 @@ bool Session::settled(Verdict verdict) const {
     return verdict == Verdict::completed ? alive(there) : nothing;
 }
 
+/// Whether the guest's definition, still at the source, may be on its way out.
+bool Session::definition_may_go(Verdict verdict) const {
+    return verdict == Verdict::completed && evidence_.taken_over && !evidence_.call && evidence_.source &&
+           (evidence_.source->state == GuestState::shut_off || evidence_.source->state == GuestState::shut_off_migrated);
+}
+
 /// A migration that was taken over may go to another host than the one that the caller named. Two names may be of one
 /// host: then the guest is seen under both.
 bool Session::arrived_as_asked() const {
@@ -48,6 +57,7 @@ void Session::conclude() {
     const Verdict verdict = decide(evidence_);
     if (verdict == Verdict::undecided) return wait_for_a_verdict(waited);
     if (!settled(verdict) && waited < patience_for_destination) return;
+    if (definition_may_go(verdict) && waited < patience_for_definition) return;
     if (resume_what_was_paused(verdict) && waited < patience_for_verdict) return;
     switch (verdict) {
         case Verdict::completed:

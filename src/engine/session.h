@@ -116,6 +116,7 @@ class Session {
     void conclude();
     void wait_for_a_verdict(Milliseconds waited);
     bool settled(Verdict verdict) const;
+    bool definition_may_go(Verdict verdict) const;
     bool arrived_as_asked() const;
     void finish(Cause cause, std::optional<Error> error = std::nullopt);
     bool resume_what_was_paused(Verdict verdict);

@@ -66,6 +66,37 @@ TEST(Takeover, SeesASuccess) {
     EXPECT_EQ(script.session.outcome()->downtime, 42_ms);
 }
 
+TEST(Takeover, WaitsForADefinitionThatTheMigrationTakesAway) {
+    Script script;
+    script.destination = GuestState::running;
+    script.tell(connected_to_a_migration());
+    script.tell(event::Lifecycle{event::Lifecycle::Kind::migrated});
+    script.tell(event::JobCompleted{completed_job()});
+    script.tell(inspected(GuestState::shut_off_migrated));
+    EXPECT_FALSE(script.ended()) << "libvirt takes the definition away after the job's end, without an event";
+    script.tick();
+    EXPECT_EQ(script.count_last<order::Inspect>(), 1U);
+    script.tell(inspected(GuestState::absent));
+    ASSERT_TRUE(script.succeeded());
+    EXPECT_EQ(script.session.outcome()->source, GuestState::absent);
+}
+
+TEST(Takeover, WaitsForADefinitionThatStaysForHalfASecondAtMost) {
+    Script script;
+    script.destination = GuestState::running;
+    script.tell(connected_to_a_migration());
+    script.tell(event::Lifecycle{event::Lifecycle::Kind::migrated});
+    script.tell(event::JobCompleted{completed_job()});
+    const TimePoint told = script.now;
+    while (!script.ended() && script.now < told + 2000_ms) {
+        script.tell(inspected(GuestState::shut_off_migrated));
+        if (!script.ended()) script.tick();
+    }
+    ASSERT_TRUE(script.succeeded());
+    EXPECT_EQ(script.session.outcome()->source, GuestState::shut_off_migrated);
+    EXPECT_LE(script.now - told, 700_ms);
+}
+
 TEST(Takeover, TellsAFailureFromAnAbort) {
     for (const auto& [type, code] : {std::pair(JobStats::Type::none, ErrorCode::migration_failed),
                                      std::pair(JobStats::Type::failed, ErrorCode::migration_failed),
