@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <vmmi/explain.h>
+#include <vmmi/xbzrle.h>
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -38,6 +39,7 @@ MigrationRequest Throttling::plan(const Guest& guest) {
     MigrationRequest request = options_.request;
     request.downtime_limit = options_.downtime.initial;
     request.auto_converge = AutoConverge{options_.steps.initial, options_.steps.increment};
+    make_room_for_xbzrle(request, guest);
     forecaster_.limit_bandwidth(request.bandwidth);
     return request;
 }

@@ -22,6 +22,8 @@ std::vector<Key> keys() {
         object_key(
             "postcopy",
             {boolean_key("evidence", true, "switch as soon as it shows that pre-copy will not meet the limits"),
+             integer_key("firstPassPercent", 40, {0, 1000},
+                         "switch after the first pass where the guest dirtied so much of what that sent; 0 is without"),
              integer_key("afterIterations", 0, {0, 1'000'000},
                          "switch after so many passes; 0 is without this ceiling"),
              integer_key("secondsPerGiB", 60, {0, 86'400},
@@ -64,6 +66,7 @@ Result<std::unique_ptr<Policy>> make(const Settings& settings) {
     options.request = std::move(*request);
     options.storage = StorageBudget(settings);
     options.evidence = settings.boolean("postcopy.evidence");
+    options.first_pass_percent = static_cast<int>(settings.integer("postcopy.firstPassPercent"));
     options.after_iterations = static_cast<int>(settings.integer("postcopy.afterIterations"));
     options.seconds_per_gibibyte = static_cast<int>(settings.integer("postcopy.secondsPerGiB"));
     options.guardian = {.patience = std::chrono::seconds(settings.integer("recovery.seconds")),

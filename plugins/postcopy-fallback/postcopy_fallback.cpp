@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 #include <vmmi/explain.h>
+#include <vmmi/xbzrle.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <utility>
 
@@ -27,12 +27,6 @@ constexpr double compressible = 0.5;
 constexpr Bytes enough_to_tell = mebibytes(4);
 /// libvirt accepts post-copy at any time; where nothing follows for so long, it is asked again.
 constexpr Milliseconds patience_for_the_switch{30'000};
-
-/// QEMU's cache has a place for each page by its address, and pages of one place drive each other out: it is to be
-/// larger than what the guest writes in a pass. It takes memory only for the pages that are in it.
-Bytes cache_for(Bytes memory) {
-    return std::clamp(Bytes{std::bit_ceil(memory.count / 2)}, mebibytes(64), mebibytes(1024));
-}
 
 double share(Bytes part, Bytes whole) {
     return whole.count == 0 ? 0 : static_cast<double>(part.count) / static_cast<double>(whole.count);
@@ -56,7 +50,7 @@ MigrationRequest PostcopyFallback::plan(const Guest& guest) {
     MigrationRequest request = options_.request;
     // A guest that stands still converges anyway, and libvirt has no post-copy for it.
     request.postcopy = !guest.paused;
-    if (compresses() && !request.compression.xbzrle_cache) request.compression.xbzrle_cache = cache_for(guest.memory);
+    make_room_for_xbzrle(request, guest);
     return request;
 }
 
@@ -103,8 +97,26 @@ std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bo
         return fmt::format("pass {} begins with {}, after as many as are allowed", sample.iteration,
                            in_words(sample.remaining));
     if (!options_.evidence) return std::nullopt;
+    if (std::optional<std::string> at_once = why_at_once(sample, pass_began)) return at_once;
     const std::optional<Forecast> told = forecast(sample, pass_began);
     return told ? what_waiting_brings(*told, sample) : std::nullopt;
+}
+
+/// The second pass takes as long as this says, whatever the guest does meanwhile, and whether it is the last one that
+/// is needed, it does not say. For a guest of which it is a small part of the whole, that is cheap to find out.
+std::optional<std::string> PostcopyFallback::why_at_once(const Sample& sample, bool pass_began) const {
+    const std::vector<Pass>& passes = forecaster_.passes().completed();
+    if (options_.first_pass_percent == 0 || !pass_began || sample.iteration != 2 || passes.empty()) return std::nullopt;
+    const Pass& first = passes.front();
+    const double dirtied = 100 * share(first.dirtied, first.moved);
+    const double bandwidth = forecaster_.forecast().model().bandwidth;
+    if (dirtied < options_.first_pass_percent || bandwidth <= 0) return std::nullopt;
+    const Milliseconds pass(std::llround(1000 * static_cast<double>(sample.remaining.count) / bandwidth));
+    return fmt::format(
+        "in the first pass the guest dirtied {}, {:.0f} % of what that sent, and {} % are allowed: another pass would "
+        "take "
+        "{}, and whether it is enough, nothing tells yet",
+        in_words(first.dirtied), dirtied, options_.first_pass_percent, in_words(pass));
 }
 
 std::optional<std::string> PostcopyFallback::what_waiting_brings(const Forecast& forecast, const Sample& sample) const {
@@ -141,7 +153,7 @@ std::optional<std::string> PostcopyFallback::why_stuck(const Forecast& forecast)
 std::optional<Forecast> PostcopyFallback::forecast(const Sample& sample, bool pass_began) const {
     const Forecast& known = forecaster_.forecast();
     if (sample.iteration < 3) return std::nullopt;
-    if (!compresses()) return pass_began ? std::optional(known) : std::nullopt;
+    if (!uses_xbzrle(options_.request)) return pass_began ? std::optional(known) : std::nullopt;
 
     Forecast::Model model = known.model();
     const std::vector<Pass>& passes = forecaster_.passes().completed();
@@ -158,11 +170,6 @@ std::optional<Forecast> PostcopyFallback::forecast(const Sample& sample, bool pa
     model.wire_cost =
         cost(memory, sample.transferred - pass_.transferred, sample.elapsed - pass_.elapsed, model.bandwidth);
     return Forecast(model);
-}
-
-bool PostcopyFallback::compresses() const {
-    const std::vector<std::string>& methods = options_.request.compression.methods;
-    return std::ranges::find(methods, "xbzrle") != methods.end();
 }
 
 }  // namespace postcopy_fallback

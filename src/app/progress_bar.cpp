@@ -5,9 +5,10 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
+
+#include "core/bar.h"
 
 namespace vmmi::app {
 namespace {
@@ -42,15 +43,7 @@ std::string numbers(const Status& status) {
 }  // namespace
 
 std::string progress_line(const Status& status, int width) {
-    const std::string text = numbers(status);
-    const int columns = std::max(width - 1, 0);  // a full last column would wrap
-    constexpr int shortest = 10;
-    constexpr int longest = 40;
-    const int bar = std::min(columns - static_cast<int>(text.size()) - 3, longest);
-    if (bar < shortest) return text.substr(0, static_cast<std::size_t>(columns));
-    const int full = bar * status.progress_percent / 100;
-    return fmt::format("[{}{}] {}", std::string(static_cast<std::size_t>(full), '#'),
-                       std::string(static_cast<std::size_t>(bar - full), '.'), text);
+    return with_bar(numbers(status), status.progress_percent, width);
 }
 
 ProgressBar::ProgressBar() : terminal_(::open("/dev/tty", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {}

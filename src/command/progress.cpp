@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+
+#include "core/bar.h"
 
 namespace vmmi::command {
 namespace {
@@ -44,15 +47,7 @@ std::string numbers(const vmmi_status& status) {
 }
 
 std::string bar(const vmmi_status& status, int width) {
-    const std::string text = numbers(status);
-    const int columns = std::max(width - 1, 0);  // a full last column would wrap
-    constexpr int shortest = 10;
-    constexpr int longest = 40;
-    const int cells = std::min(columns - static_cast<int>(text.size()) - 3, longest);
-    if (cells < shortest) return text.substr(0, static_cast<std::size_t>(columns));
-    const int full = cells * std::clamp(status.progress_percent, 0, 100) / 100;
-    return fmt::format("[{}{}] {}", std::string(static_cast<std::size_t>(full), '#'),
-                       std::string(static_cast<std::size_t>(cells - full), '.'), text);
+    return with_bar(numbers(status), status.progress_percent, width);
 }
 
 std::string summary(const vmmi_result& result) {

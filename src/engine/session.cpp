@@ -65,14 +65,14 @@ void Session::start() {
     limit_pending_ = true;
     started_ = now_;
     deadline_ = now_ + short_interval;
-    // Before anything happens: if this run is killed, the next one knows what was wanted.
+    orders_.push_back(order::Start{request_});
+    // If this run is killed, the next one knows what was wanted. Written while the call is on its way.
     remember({.plugin = options_.policy_name,
               .uuid = guest_.uuid,
               .started = now_,
               .destination_uri = options_.destination_uri,
               .migration_uri = options_.migration_uri,
               .request = request_});
-    orders_.push_back(order::Start{request_});
 }
 
 void Session::on(const event::LimitRead& event) {

@@ -169,12 +169,22 @@ def read(log: str, success: dict, zero_bytes: int, age: float) -> Real:
                 work_lost_seconds=0, passes=passes, memory_bytes=total, zero_bytes=zero_bytes, taken_over_after=age)
 
 
-def simulate(case: Case, real: Real, executable: Path) -> Migration:
-    """The same in the simulator: of the real run it knows the guest's memory, and not what came of it."""
-    report = run(scenario_of(case, real), executable)
+def simulate(case: Case, real: Real, executable: Path, link: float = 1, writes: float = 1) -> Migration:
+    """The same in the simulator: of the real run it knows the guest's memory, and not what came of it. The link and the
+    guest are that many times as fast as the case says."""
+    scenario = scenario_of(case, real)
+    scenario["linkBytesPerSecond"] = round(link * scenario["linkBytesPerSecond"])
+    scenario["dirtyBytesPerSecond"] = round(writes * scenario["dirtyBytesPerSecond"])
+    report = run(scenario, executable)
     return Migration(total_seconds=report["totalTimeMs"] / 1000, downtime_seconds=(report["downtimeMs"] or 0) / 1000,
                      work_lost_seconds=report["workLostMs"] / 1000,
                      passes=[(one["atMs"] / 1000, one["remainingBytes"] / MIB) for one in report["passes"]])
+
+
+def around(case: Case, real: Real, executable: Path, share: float) -> list[Migration]:
+    """What the simulator expects where the link and the guest are up to that share faster and slower than the case says."""
+    factors = (1 - share, 1, 1 + share)
+    return [simulate(case, real, executable, link, writes) for link in factors for writes in factors]
 
 
 def scenario_of(case: Case, real: Real) -> dict:

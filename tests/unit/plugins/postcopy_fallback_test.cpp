@@ -87,7 +87,7 @@ std::size_t count(const Report& report) {
         report.actions, [](const ActionTaken& taken) { return std::holds_alternative<T>(taken.action.what); }));
 }
 
-/// Each pass finds a gibibyte, whatever happens, and a page of it in `delta` bytes.
+/// Each pass finds a gibibyte, whatever happens, and a page of it in `delta` bytes. The first pass sends twice as much.
 Scenario busy(std::uint64_t delta = 4096) {
     Scenario scenario = plain({{.size = mebibytes(1024),
                                 .dirty_rate = mebibytes_per_second(400),
@@ -97,14 +97,36 @@ Scenario busy(std::uint64_t delta = 4096) {
     return scenario;
 }
 
+/// Of a guest four times as large, the same is little.
+Scenario busy_in_part(std::uint64_t delta = 4096) {
+    Scenario scenario = busy(delta);
+    scenario.guest.memory = mebibytes(8192);
+    return scenario;
+}
+
+/// Without the switch after the first pass.
+Object patient(Object postcopy = {}) {
+    postcopy.set("firstPassPercent", 0);
+    return {{"postcopy", postcopy}};
+}
+
 TEST(PostcopyFallback, LeavesAGuestAloneThatConverges) {
     const Report report = fallback_on(plain({{.size = mebibytes(256), .dirty_rate = mebibytes_per_second(10)}}));
     EXPECT_EQ(report.ending, Report::Ending::completed);
     EXPECT_TRUE(report.actions.empty());
 }
 
+TEST(PostcopyFallback, SwitchesAtOnceWhereTheFirstPassLeavesMuchOfWhatItSent) {
+    const Report report = fallback_on(busy());
+    EXPECT_EQ(report.ending, Report::Ending::completed);
+    const std::optional<ActionTaken> taken = switch_of(report);
+    ASSERT_TRUE(taken);
+    EXPECT_LT(taken->at, report.passes[1].at + 300_ms) << taken->action.reason;
+    EXPECT_NE(taken->action.reason.find("% of what that sent"), std::string::npos) << taken->action.reason;
+}
+
 TEST(PostcopyFallback, SwitchesAsSoonAsTwoPassesLedNowhere) {
-    const Report report = fallback_on(busy(), {{"xbzrle", false}});
+    const Report report = fallback_on(busy_in_part(), {{"xbzrle", false}});
     EXPECT_EQ(report.ending, Report::Ending::completed);
     const std::optional<ActionTaken> taken = switch_of(report);
     ASSERT_TRUE(taken);
@@ -113,17 +135,17 @@ TEST(PostcopyFallback, SwitchesAsSoonAsTwoPassesLedNowhere) {
 }
 
 TEST(PostcopyFallback, SeesEarlyInTheThirdPassWhatXbzrleMakesOfIt) {
-    const Report hopeless = fallback_on(busy());
+    const Report hopeless = fallback_on(busy_in_part());
     ASSERT_TRUE(switch_of(hopeless));
     EXPECT_LT(switch_of(hopeless)->at, hopeless.passes[2].at + 1500_ms) << switch_of(hopeless)->action.reason;
-    const Report compressed = fallback_on(busy(40));
+    const Report compressed = fallback_on(busy_in_part(40));
     EXPECT_EQ(compressed.ending, Report::Ending::completed);
     EXPECT_FALSE(switch_of(compressed)) << "it converges, and costs the guest next to nothing";
     EXPECT_LT(compressed.work_lost.paused, 400_ms);
 }
 
 TEST(PostcopyFallback, SwitchesAtACeilingWhateverTheEvidence) {
-    const Report by_passes = fallback_on(busy(), {{"postcopy", Object{{"afterIterations", 1}}}});
+    const Report by_passes = fallback_on(busy_in_part(), {{"postcopy", Object{{"afterIterations", 1}}}});
     ASSERT_TRUE(switch_of(by_passes));
     EXPECT_LT(switch_of(by_passes)->at, by_passes.passes[1].at + 300_ms);
     const Object by_time{{"postcopy", Object{{"evidence", false}, {"secondsPerGiB", 40}}}};
@@ -135,7 +157,7 @@ TEST(PostcopyFallback, SwitchesAtACeilingWhateverTheEvidence) {
 TEST(PostcopyFallback, DoesNotSwitchIntoABrokenNetwork) {
     Scenario scenario = busy();
     scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {25_s, {}}, {200_s, mebibytes_per_second(100)}};
-    const Report report = fallback_on(scenario);
+    const Report report = fallback_on(scenario, patient());
     EXPECT_EQ(report.ending, Report::Ending::completed);
     ASSERT_TRUE(switch_of(report));
     EXPECT_GT(switch_of(report)->at, 200_s);
@@ -146,7 +168,7 @@ TEST(PostcopyFallback, ResumesABrokenPostCopyOnceTheLinkIsBack) {
     Scenario scenario = busy();
     scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {36_s, {}}, {66_s, mebibytes_per_second(100)}};
     scenario.faults = {{.kind = Kind::stream_breaks, .at = 36_s}};
-    const Report report = fallback_on(scenario, {{"postcopy", Object{{"afterIterations", 2}}}});
+    const Report report = fallback_on(scenario, patient({{"afterIterations", 2}}));
     EXPECT_EQ(report.ending, Report::Ending::completed) << report.cause;
     EXPECT_GE(count<ResumePostCopy>(report), 3U);
     EXPECT_LE(count<ResumePostCopy>(report), 8U) << "ever longer waits";
@@ -157,8 +179,9 @@ TEST(PostcopyFallback, GivesUpABrokenPostCopyAfterItsTime) {
     Scenario scenario = busy();
     scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {36_s, {}}};
     scenario.faults = {{.kind = Kind::stream_breaks, .at = 36_s}};
-    const Report report =
-        fallback_on(scenario, {{"postcopy", Object{{"afterIterations", 2}}}, {"recovery", Object{{"seconds", 100}}}});
+    Object given = patient({{"afterIterations", 2}});
+    given.set("recovery", Object{{"seconds", 100}});
+    const Report report = fallback_on(scenario, given);
     EXPECT_EQ(report.cause, "postcopy-failed");
     EXPECT_NEAR(seconds(report.total_time), 136, 3);
     EXPECT_NE(report.error->details.find("--postcopy-resume"), std::string::npos) << report.error->details;
@@ -167,7 +190,7 @@ TEST(PostcopyFallback, GivesUpABrokenPostCopyAfterItsTime) {
 TEST(PostcopyFallback, TellsAGuestThatIsLost) {
     Scenario scenario = busy();
     scenario.faults = {{.kind = Kind::destination_dies, .at = 36_s}};
-    const Report report = fallback_on(scenario, {{"postcopy", Object{{"afterIterations", 2}}}});
+    const Report report = fallback_on(scenario, patient({{"afterIterations", 2}}));
     EXPECT_EQ(report.cause, "guest-lost");
     EXPECT_LT(report.total_time, 45_s);
 }
@@ -184,7 +207,8 @@ RC_GTEST_PROP(PostcopyFallbackProperty, KeepsItsPromises, ()) {
     const Report report =
         fallback_on(scenario, {{"downtimeMs", downtime},
                                {"xbzrle", *rc::gen::arbitrary<bool>()},
-                               {"postcopy", Object{{"afterIterations", *rc::gen::inRange(0, 20)},
+                               {"postcopy", Object{{"firstPassPercent", *rc::gen::inRange(0, 100)},
+                                                   {"afterIterations", *rc::gen::inRange(0, 20)},
                                                    {"secondsPerGiB", *rc::gen::inRange(1, 60)},
                                                    {"bandwidthMiBPerSecond", *rc::gen::inRange(0, 50)}}},
                                {"recovery", Object{{"seconds", patience}}}});
