@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <vmmi/migration_keys.h>
+#include <vmmi/xbzrle.h>
 #include <algorithm>
 #include <iterator>
 
@@ -30,14 +31,11 @@ std::vector<Key> keys() {
         memory_ceiling_key(),
     };
     std::ranges::move(migration_keys(), std::back_inserter(keys));
-    const auto key = [&](const char* object, const char* name) -> Key& {
-        std::vector<Key>& children = std::ranges::find(keys, object, &Key::name)->children;
-        return *std::ranges::find(children, name, &Key::name);
-    };
     // This plugin throttles: its user need not ask for it. And a guest that writes little of each page needs no
-    // throttle where no more than that is sent again, while it costs others next to nothing.
-    key("autoConverge", "enabled").fallback = true;
-    key("compression", "methods").fallback = List{"xbzrle"};
+    // throttle where no more than that is sent again.
+    std::vector<Key>& throttle = std::ranges::find(keys, "autoConverge", &Key::name)->children;
+    std::ranges::find(throttle, "enabled", &Key::name)->fallback = true;
+    prefer_xbzrle(keys);
     return keys;
 }
 
@@ -71,21 +69,9 @@ std::optional<int> number(const Settings& settings, std::string_view path) {
     return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
 }
 
-/// QEMU has xbzrle for the single connection only.
-Result<MigrationRequest> request_of(const Settings& settings) {
-    if (settings.integer("parallel.connections") == 0) return request_from(settings);
-    Object values = settings.values();
-    Object compression = *values.find("compression")->get_if<Object>();
-    List methods = settings.list("compression.methods");
-    std::erase(methods, Value("xbzrle"));
-    compression.set("methods", std::move(methods));
-    values.set("compression", std::move(compression));
-    return request_from(Settings(std::move(values)));
-}
-
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
     if (std::optional<Error> error = contradiction(settings)) return fail(std::move(*error));
-    Result<MigrationRequest> request = request_of(settings);
+    Result<MigrationRequest> request = request_preferring_xbzrle(settings);
     if (!request) return fail(request.error());
     const Result<DowntimeLimits> downtime = downtime_limits_from(settings);
     if (!downtime) return fail(downtime.error());

@@ -18,6 +18,8 @@ constexpr Milliseconds standstill{5'000};
 /// Twice the time between two looks at what has just broken: memory that moves would have been seen to.
 constexpr Milliseconds sure_to_stand{400};
 constexpr Milliseconds first_wait{1'000};
+/// Where no more is left, all may have arrived: then libvirt ends the migration by itself, if it is given the time.
+constexpr Bytes hardly_anything{64 << 10};
 
 }  // namespace
 
@@ -63,7 +65,8 @@ std::vector<Action> Guardian::resume(const Sample& sample) {
         next_try_ = sample.elapsed + wait();
         return {};
     }
-    if (sample.standing_for < sure_to_stand || sample.elapsed < next_try_.value_or(sample.elapsed)) return {};
+    const Milliseconds sure = sample.remaining <= hardly_anything ? standstill : sure_to_stand;
+    if (sample.standing_for < sure || sample.elapsed < next_try_.value_or(sample.elapsed)) return {};
     ++tries_;
     next_try_ = sample.elapsed + wait();
     return {{ResumePostCopy{},

@@ -23,7 +23,7 @@ std::vector<Key> keys() {
             "postcopy",
             {boolean_key("evidence", true, "switch as soon as it shows that pre-copy will not meet the limits"),
              integer_key("firstPassPercent", 40, {0, 1000},
-                         "switch after the first pass where the guest dirtied so much of what that sent; 0 is without"),
+                         "switch after the first pass where it leaves this share of what it sent; 0 is without"),
              integer_key("afterIterations", 0, {0, 1'000'000},
                          "switch after so many passes; 0 is without this ceiling"),
              integer_key("secondsPerGiB", 60, {0, 86'400},

@@ -107,16 +107,15 @@ std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bo
 std::optional<std::string> PostcopyFallback::why_at_once(const Sample& sample, bool pass_began) const {
     const std::vector<Pass>& passes = forecaster_.passes().completed();
     if (options_.first_pass_percent == 0 || !pass_began || sample.iteration != 2 || passes.empty()) return std::nullopt;
-    const Pass& first = passes.front();
-    const double dirtied = 100 * share(first.dirtied, first.moved);
+    const double rest = 100 * share(sample.remaining, passes.front().moved);
     const double bandwidth = forecaster_.forecast().model().bandwidth;
-    if (dirtied < options_.first_pass_percent || bandwidth <= 0) return std::nullopt;
+    if (rest < options_.first_pass_percent || bandwidth <= 0) return std::nullopt;
     const Milliseconds pass(std::llround(1000 * static_cast<double>(sample.remaining.count) / bandwidth));
     return fmt::format(
-        "in the first pass the guest dirtied {}, {:.0f} % of what that sent, and {} % are allowed: another pass would "
-        "take "
-        "{}, and whether it is enough, nothing tells yet",
-        in_words(first.dirtied), dirtied, options_.first_pass_percent, in_words(pass));
+        "the first pass leaves {}, {:.0f} % of what it sent, and {} % are allowed: another one would take {}, and "
+        "whether "
+        "it is enough, nothing tells yet",
+        in_words(sample.remaining), rest, options_.first_pass_percent, in_words(pass));
 }
 
 std::optional<std::string> PostcopyFallback::what_waiting_brings(const Forecast& forecast, const Sample& sample) const {

@@ -21,7 +21,7 @@ class PostcopyFallback : public vmmi::Policy {
     struct Options {
         vmmi::MigrationRequest request{};  ///< what the user wants of it anyway
         bool evidence = true;              ///< switch where waiting cannot meet the limits
-        /// Switch after the first pass where the guest dirtied this share of what it sent, in percent; zero: without.
+        /// Switch after the first pass where it leaves this share of what it sent, in percent; zero: without.
         int first_pass_percent = 40;
         int after_iterations = 0;       ///< switch after so many passes; zero: without such a ceiling
         int seconds_per_gibibyte = 60;  ///< switch after so long; zero: without

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <vmmi/migration_keys.h>
+#include <vmmi/xbzrle.h>
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -25,11 +26,12 @@ std::vector<Key> keys() {
         memory_ceiling_key(),
     };
     std::ranges::move(migration_keys(), std::back_inserter(keys));
+    prefer_xbzrle(keys);
     return keys;
 }
 
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
-    Result<MigrationRequest> request = request_from(settings);
+    Result<MigrationRequest> request = request_preferring_xbzrle(settings);
     if (!request) return fail(request.error());
     const Result<DowntimeLimits> downtime = downtime_limits_from(settings);
     if (!downtime) return fail(downtime.error());
@@ -48,6 +50,7 @@ MigrationRequest Precopy::plan(const Guest& guest) {
     ceiling_.plan(guest);
     MigrationRequest request = options_.request;
     request.downtime_limit = options_.downtime.initial;
+    make_room_for_xbzrle(request, guest);
     return request;
 }
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/bar.h"
+#include "system/bar.h"
 
 namespace vmmi::app {
 namespace {
@@ -43,7 +43,7 @@ std::string numbers(const Status& status) {
 }  // namespace
 
 std::string progress_line(const Status& status, int width) {
-    return with_bar(numbers(status), status.progress_percent, width);
+    return system::with_bar(numbers(status), status.progress_percent, width);
 }
 
 ProgressBar::ProgressBar() : terminal_(::open("/dev/tty", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {}

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "core/bar.h"
+#include "system/bar.h"
 
 namespace vmmi::command {
 namespace {
@@ -47,7 +47,7 @@ std::string numbers(const vmmi_status& status) {
 }
 
 std::string bar(const vmmi_status& status, int width) {
-    return with_bar(numbers(status), status.progress_percent, width);
+    return system::with_bar(numbers(status), status.progress_percent, width);
 }
 
 std::string summary(const vmmi_result& result) {

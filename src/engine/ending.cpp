@@ -42,7 +42,8 @@ bool Session::settled(Verdict verdict) const {
 /// Whether the guest's definition, still at the source, may be on its way out.
 bool Session::definition_may_go(Verdict verdict) const {
     return verdict == Verdict::completed && evidence_.taken_over && !evidence_.call && evidence_.source &&
-           (evidence_.source->state == GuestState::shut_off || evidence_.source->state == GuestState::shut_off_migrated);
+           (evidence_.source->state == GuestState::shut_off ||
+            evidence_.source->state == GuestState::shut_off_migrated);
 }
 
 /// A migration that was taken over may go to another host than the one that the caller named. Two names may be of one

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import glob
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fake import LIBRARY, FakeHost  # noqa: E402
 
+from sanitizers import no_sanitizer_complains  # noqa: E402, F401
 from vmmi import Plugin  # noqa: E402
 
 PATHS = [path for path in os.environ.get("VMMI_PLUGINS", "").split(os.pathsep) if path]
@@ -18,20 +18,6 @@ PATHS = [path for path in os.environ.get("VMMI_PLUGINS", "").split(os.pathsep) i
 def pytest_configure(config):
     if not PATHS or not LIBRARY:
         raise pytest.UsageError("VMMI_PLUGINS: the executables to test; VMMI_FAKE_LIBVIRT: the library under them")
-
-
-def reports():
-    pattern = os.environ.get("VMMI_SANITIZER_REPORTS")
-    return set(glob.glob(f"{pattern}.*")) if pattern else set()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_sanitizer_complains():
-    """A report changes neither the streams nor the status of a plugin, so it is looked for at the end."""
-    before = reports()
-    yield
-    complaints = sorted(reports() - before)
-    assert not complaints, f"{len(complaints)} reports of a sanitizer, the first:\n{Path(complaints[0]).read_text()}"
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: Path(path).name)

@@ -94,6 +94,14 @@ TEST(Guardian, LeavesMemoryAloneThatMovesAlthoughLibvirtSaysFailed) {
     EXPECT_EQ(watched.look(false, Milliseconds(200)).size(), 1U);
 }
 
+TEST(Guardian, GivesLibvirtTimeToEndAMigrationWhoseMemoryHasArrived) {
+    Watched watched;
+    watched.now.remaining = Bytes{4096};
+    watched.phase(Phase::postcopy_failed);
+    EXPECT_TRUE(watched.tries_within(seconds(4)).empty());
+    EXPECT_FALSE(watched.tries_within(seconds(4)).empty()) << "it does not";
+}
+
 TEST(Guardian, CountsTriesAnewOnceMemoryMoved) {
     Watched watched;
     watched.phase(Phase::postcopy_failed);

@@ -122,7 +122,7 @@ TEST(PostcopyFallback, SwitchesAtOnceWhereTheFirstPassLeavesMuchOfWhatItSent) {
     const std::optional<ActionTaken> taken = switch_of(report);
     ASSERT_TRUE(taken);
     EXPECT_LT(taken->at, report.passes[1].at + 300_ms) << taken->action.reason;
-    EXPECT_NE(taken->action.reason.find("% of what that sent"), std::string::npos) << taken->action.reason;
+    EXPECT_NE(taken->action.reason.find("% of what it sent"), std::string::npos) << taken->action.reason;
 }
 
 TEST(PostcopyFallback, SwitchesAsSoonAsTwoPassesLedNowhere) {

@@ -21,6 +21,13 @@ struct Promise {
 /// For the links and calls that may be in the way once a policy has decided to end it.
 constexpr Milliseconds slack{180'000};
 
+/// When the policy saw that it had begun.
+inline std::optional<Milliseconds> postcopy_seen(const Report& report) {
+    for (const Sample& sample : report.samples)
+        if (sample.phase == Phase::postcopy || sample.phase == Phase::postcopy_failed) return sample.elapsed;
+    return std::nullopt;
+}
+
 /// What is broken of a promise, and of what holds for every policy; nothing if all is well.
 inline std::vector<std::string> broken(const Report& report, const Promise& promise) {
     std::vector<std::string> found;
@@ -30,17 +37,19 @@ inline std::vector<std::string> broken(const Report& report, const Promise& prom
     require(report.highest_downtime_limit <= promise.highest_downtime_limit, "a downtime limit above the highest");
     if (promise.ceiling) {
         require(report.ending != Report::Ending::unfinished, "no end");
-        require(report.total_time <= *promise.ceiling + slack, "an end too late");
+        // Post-copy takes what the link takes, and there is no way back.
+        require(postcopy_seen(report) || report.total_time <= *promise.ceiling + slack, "an end too late");
     }
-    bool in_postcopy = false;
+    const std::optional<Milliseconds> postcopy = postcopy_seen(report);
     bool aborted = false;
     for (const ActionTaken& taken : report.actions) {
         const auto& what = taken.action.what;
         require(!taken.action.reason.empty(), "an action without a reason");
         require(!aborted, "an action after the abort");
         const bool guards = std::holds_alternative<ResumePostCopy>(what) || std::holds_alternative<SetBandwidth>(what);
-        require(!in_postcopy || guards || std::holds_alternative<Wait>(what), "an action after post-copy began");
-        in_postcopy = in_postcopy || (std::holds_alternative<StartPostCopy>(what) && !taken.refused);
+        // Until it is seen to have begun, it may be asked for again: where the link is broken, nothing follows.
+        require(!postcopy || taken.at < *postcopy || guards || std::holds_alternative<Wait>(what),
+                "an action after post-copy began");
         aborted = aborted || std::holds_alternative<AbortMigration>(what);
     }
     require(report.ending != Report::Ending::completed || report.downtime, "a success without a downtime");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/bar.h"
+#include "system/bar.h"
 
 #include <algorithm>
 #include <cstddef>
 
-namespace vmmi {
+namespace vmmi::system {
 
 std::string with_bar(const std::string& text, int percent, int width) {
     const int columns = std::max(width - 1, 0);  // a full last column would wrap
@@ -16,4 +16,4 @@ std::string with_bar(const std::string& text, int percent, int width) {
     return '[' + std::string(full, '#') + std::string(static_cast<std::size_t>(cells) - full, '.') + "] " + text;
 }
 
-}  // namespace vmmi
+}  // namespace vmmi::system
