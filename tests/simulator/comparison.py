@@ -38,7 +38,8 @@ class Case:
 
 
 def ramp(initial: int, maximum: int) -> dict:
-    return {"downtime": {"initialMs": initial, "maximumMs": maximum}}
+    """Without compression: these compare the passes over the memory as it is."""
+    return {"downtime": {"initialMs": initial, "maximumMs": maximum}, "compression": {"methods": []}}
 
 
 CASES = [
