@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command/session.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "command/progress.h"
 
@@ -31,13 +32,8 @@ std::optional<vmmi_parameters> Session::parameters() {
     if (!line_.migration_uri.empty()) parameters.migration_uri = line_.migration_uri.c_str();
     if (!line_.connection.empty()) parameters.connection = line_.connection.c_str();
     if (!line_.config.empty()) {
-        std::ifstream file;
-        const bool standard = line_.config == "-";
-        if (!standard) file.open(line_.config, std::ios::binary);
-        std::istream& stream = standard ? std::cin : file;
-        configuration_.assign(std::istreambuf_iterator<char>(stream), {});
-        if (stream.bad() || (!standard && !file.is_open())) {
-            std::fprintf(stderr, "vmmi: %s: %s\n", line_.config.c_str(), std::strerror(errno));
+        if (const std::string why = read_configuration(); !why.empty()) {
+            std::fprintf(stderr, "vmmi: --config %s: %s\n", line_.config.c_str(), why.c_str());
             return std::nullopt;
         }
         parameters.configuration = configuration_.c_str();
@@ -47,6 +43,25 @@ std::optional<vmmi_parameters> Session::parameters() {
     environment_.push_back(nullptr);
     parameters.environment = environment_.data();
     return parameters;
+}
+
+/// Why it is of no use, or nothing. What has no end is not read to its end.
+std::string Session::read_configuration() {
+    constexpr std::size_t longest = std::size_t{1} << 20;  // SPEC.md, CFG-14
+    std::ifstream file;
+    const bool standard = line_.config == "-";
+    if (!standard) file.open(line_.config, std::ios::binary);
+    if (!standard && !file.is_open()) return std::strerror(errno);
+    std::istream& stream = standard ? std::cin : file;
+    configuration_.assign(longest + 1, '\0');
+    stream.read(configuration_.data(), static_cast<std::streamsize>(configuration_.size()));
+    if (stream.bad()) return std::strerror(errno);
+    configuration_.resize(static_cast<std::size_t>(stream.gcount()));
+    if (configuration_.size() > longest)
+        return fmt::format("longer than {} bytes, so it is no configuration message", longest);
+    if (const std::size_t zero = configuration_.find('\0'); zero != std::string::npos)
+        return fmt::format("byte {} is a zero, so it is no JSON", zero + 1);
+    return {};
 }
 
 bool Session::find_guest(vmmi_parameters& parameters) {

@@ -35,6 +35,8 @@ class Session {
     int tell(const vmmi_error& error) const;
 
   private:
+    std::string read_configuration();
+
     const CommandLine& line_;
     vmmi_context* context_ = nullptr;
     std::string configuration_;

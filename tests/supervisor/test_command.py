@@ -97,6 +97,17 @@ def test_a_missing_plugin_and_a_wrong_call_are_told(vmmi):
     assert json.loads(vmmi("status", "--json", VM).stdout)["error"]["code"] == -11
 
 
+def test_a_configuration_that_is_none_is_not_read_to_its_end(vmmi, tmp_path):
+    endless = vmmi("run", "--config", "/dev/zero", *ARGUMENTS)
+    assert endless.returncode == 2 and "/dev/zero: longer than 1048576 bytes" in endless.stderr
+    cut = tmp_path / "cut.json"
+    cut.write_bytes(b'{"vmmiVersion": "0.4.1"\0}')
+    refused = vmmi("run", "--config", cut, *ARGUMENTS)
+    assert refused.returncode == 2 and "byte 24 is a zero" in refused.stderr
+    folder = vmmi("run", "--config", tmp_path, *ARGUMENTS)
+    assert folder.returncode == 2 and "Is a directory" in folder.stderr
+
+
 def test_from_another_shell_it_is_listed_asked_and_aborted(vmmi):
     identifier = vmmi.background()
     [item] = map(json.loads, vmmi("list", "--json").stdout.splitlines())
