@@ -13,13 +13,13 @@ import pytest
 
 from testbed.system import wait_for
 
-from guests import BUSY, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
+from guests import BUSY, ENDLESS, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
 from plugin import PLUGINS, configuration
 from terminal import on_a_terminal
 
 
 def test_sigusr1_prints_one_status_line_that_fits_the_schema(start_guest, run_plugin, fits_schema):  # SIG-1 STAT-1 MSG-2
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating(passes=2)
     message = plugin.status()
@@ -74,7 +74,7 @@ def test_sigterm_leaves_and_the_migration_completes_without_it(start_guest, run_
 
 
 def test_sigint_aborts_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema):  # SIG-3 SIG-4
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating(passes=2)
     plugin.signal(signal.SIGINT)
@@ -98,7 +98,7 @@ def test_sigint_during_the_start_aborts_as_well(start_guest, run_plugin, pair):
 
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again"])
 def test_sigstop_aborts_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair, fits_schema, again):  # SIG-11
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating(passes=2)
     plugin.signal(signal.SIGSTOP)
@@ -134,7 +134,7 @@ def test_sigquit_leaves_as_sigterm_does(start_guest, run_plugin, pair):  # SIG-1
 
 
 def test_no_process_of_a_plugin_outlives_it(start_guest, run_plugin):
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
     guards = Path(f"/proc/{plugin.process.pid}/task/{plugin.process.pid}/children").read_text().split()
@@ -155,7 +155,7 @@ def test_a_killed_plugin_does_not_stop_the_migration(start_guest, run_plugin, pa
 
 
 def test_an_abort_by_somebody_else_is_reported_as_an_abort(start_guest, run_plugin, pair):  # FAIL-7
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
     pair.source.virsh("domjobabort", guest.uuid)
@@ -164,7 +164,7 @@ def test_an_abort_by_somebody_else_is_reported_as_an_abort(start_guest, run_plug
 
 
 def test_a_guest_destroyed_in_mid_migration_has_disappeared(start_guest, run_plugin, pair):  # FAIL-6
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
     pair.source.virsh("destroy", guest.uuid)

@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from guests import BUSY, TOO_LITTLE, assert_stayed
+from guests import ENDLESS, TOO_LITTLE, assert_stayed
 from testbed.system import wait_for
 
 
 @pytest.fixture
 def migrating(start_guest, run_plugin):
     """A busy guest whose migration goes on until something happens."""
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE, connectionTimeout=5)
     plugin.wait_migrating(passes=2)
     return guest, plugin
@@ -150,7 +150,7 @@ def test_an_abort_over_a_cut_data_link_is_an_abort(migrating, pair):  # SIG-4
 def test_a_guest_that_powers_itself_off_in_mid_migration_is_told(start_guest, run_plugin, pair):  # FAIL-6
     # So slow that the migration cannot end in the moment between the guest's last write and its last breath.
     pair.data.slow(40)
-    guest = start_guest(**BUSY, power_off_after_seconds=12)
+    guest = start_guest(**ENDLESS, power_off_after_seconds=12)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
     error = plugin.error(timeout=60)

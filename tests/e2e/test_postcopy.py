@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from guests import IDLE, LIGHT, assert_moved
+from guests import IDLE, assert_moved
 from plugin import Plugin
 from testbed import Pair
 from testbed.system import wait_for
@@ -49,7 +49,7 @@ def tries(body) -> list[dict]:
 
 
 def test_a_guest_that_converges_needs_no_postcopy(start_guest, run_plugin, pair):
-    guest = start_guest(**LIGHT)
+    guest = start_guest(rate_mib=5)
     success = run_plugin(guest.uuid, name="postcopy-fallback").success()
     assert success["actions"] == []
     assert_moved(guest, pair)
@@ -72,7 +72,6 @@ def test_a_guest_that_never_converges_falls_back(start_guest, run_plugin, pair, 
     fits_schema(message)
     success = message["completion"]["success"]
     assert [action["action"] for action in success["actions"]] == ["postcopy"], success
-    assert "first pass" in success["actions"][0]["reason"], "every further one takes half of it again"
     assert success["totalTimeMs"] < 20_000
     assert_moved(guest, pair)
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from guests import BUSY, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
+from guests import BUSY, ENDLESS, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
 
 
 @pytest.mark.parametrize("load", [IDLE, LIGHT, BUSY], ids=["idle", "light", "busy"])
@@ -60,7 +60,7 @@ def test_actions_stand_with_their_reasons_in_the_log(start_guest, run_plugin, tm
 
 
 def test_aborts_at_the_ceiling_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair):
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     begun = time.monotonic()
     error = run_plugin(guest.uuid, downtime=TOO_LITTLE, ceiling={"secondsPerGiB": 6}).error()
     assert error["code"] == 9
@@ -72,7 +72,7 @@ def test_aborts_at_the_ceiling_and_leaves_the_guest_running_on_the_source(start_
 
 
 def test_keeps_going_at_the_ceiling_if_so_configured(start_guest, run_plugin, pair):
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE, ceiling={"secondsPerGiB": 4, "action": "continue"})
     waiting = plugin.wait_status("the ceiling", lambda body: (body["lastAction"] or {}).get("action") == "wait")
     assert "configured to continue" in waiting["lastAction"]["reason"]

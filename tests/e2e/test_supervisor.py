@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from guests import BUSY, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
+from guests import BUSY, ENDLESS, ENOUGH, IDLE, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
 from plugin import PLUGINS, configuration
 from testbed.system import wait_for
 
@@ -120,7 +120,7 @@ def test_a_killed_application_is_started_anew_and_gets_the_completion(supervisor
 
 
 def test_an_end_that_nobody_saw_is_told_afterwards(supervisor, start_guest, pair, tmp_path):
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     first = supervisor.start(COMMAND, "run", "--config", supervisor.config(tmp_path, downtime=TOO_LITTLE), guest.uuid,
                              pair.destination_uri, pair.migration_uri)
     supervisor.wait_migrating(guest.uuid, passes=2)
@@ -136,7 +136,7 @@ def test_an_end_that_nobody_saw_is_told_afterwards(supervisor, start_guest, pair
 
 
 def test_a_plugin_that_is_stuck_is_killed_and_its_job_aborted(supervisor, start_guest, pair, tmp_path):
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     run = supervisor.vmmi("run", "--background", "--config", supervisor.config(tmp_path, downtime=TOO_LITTLE), guest.uuid,
                           pair.destination_uri, pair.migration_uri)
     assert run.returncode == 0, run.stderr
@@ -149,7 +149,7 @@ def test_a_plugin_that_is_stuck_is_killed_and_its_job_aborted(supervisor, start_
 
 
 def test_a_check_and_a_detach(supervisor, start_guest, pair, tmp_path):
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     config = supervisor.config(tmp_path, downtime=TOO_LITTLE)
     check = supervisor.vmmi("check", "--config", config, guest.uuid, pair.destination_uri, pair.migration_uri)
     assert (check.returncode, check.stdout) == (0, "ready\n"), check.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from guests import BUSY, ENOUGH, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
+from guests import BUSY, ENDLESS, ENOUGH, LIGHT, TOO_LITTLE, assert_moved, assert_stayed
 from testbed.system import wait_for
 
 
@@ -62,7 +62,7 @@ def test_goes_on_where_a_killed_plugin_stopped(start_guest, run_plugin, pair, pe
 
 
 def test_aborts_a_migration_that_a_detached_plugin_left(start_guest, run_plugin, pair):  # FAIL-11
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     first = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     first.wait_migrating()
     first.signal(signal.SIGTERM)
@@ -84,7 +84,7 @@ def test_two_plugins_started_at_once_both_see_it_through(start_guest, run_plugin
 
 
 def test_tells_an_abort_by_somebody_else(start_guest, run_plugin, pair, virsh_migrates):  # FAIL-7
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     virsh_migrates(guest)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
@@ -94,7 +94,7 @@ def test_tells_an_abort_by_somebody_else(start_guest, run_plugin, pair, virsh_mi
 
 
 def test_tells_a_failure(start_guest, run_plugin, pair, virsh_migrates):  # FAIL-8
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     virsh_migrates(guest)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
@@ -105,7 +105,7 @@ def test_tells_a_failure(start_guest, run_plugin, pair, virsh_migrates):  # FAIL
 
 @pytest.mark.parametrize("how", ["destroyed", "crashed"])
 def test_tells_a_guest_that_is_gone(start_guest, run_plugin, pair, virsh_migrates, how):  # FAIL-6
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     virsh_migrates(guest)
     plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
     plugin.wait_migrating()
@@ -148,7 +148,7 @@ def killed_in_mid_migration(run_plugin, guest, **keys):
 
 
 def test_the_guest_gets_its_own_limit_back_after_a_killed_plugin(start_guest, run_plugin, pair):  # FAIL-13 FAIL-14
-    guest = start_guest(**BUSY)
+    guest = start_guest(**ENDLESS)
     killed_in_mid_migration(run_plugin, guest)
     left = left_about(guest).stat()
     assert (left.st_mode & 0o777, left.st_uid) == (0o600, os.geteuid())
