@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -182,6 +183,17 @@ def try_all(options) -> int:
     return 1 if any(result.result == "failed" for result in results) else 0
 
 
+def told_to_end(*_) -> None:
+    """Ends what it started as well. Where Python was in a callback, it swallows the exception: then without it."""
+    def leave() -> None:
+        processes.end_all()
+        os._exit(130)
+    timer = threading.Timer(2, leave)
+    timer.daemon = True
+    timer.start()
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     # Names with bytes that are no UTF-8 are shown, not refused.
     for stream in (sys.stdout, sys.stderr):
@@ -190,8 +202,8 @@ def main() -> int:
     ours, arguments = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     options = command_line().parse_args(ours)
     options.arguments = arguments
-    # Told to end, it ends what it started as well.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told_to_end)
     load_cases()
     if options.list:
         for case in CASES.values():

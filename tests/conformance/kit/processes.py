@@ -27,6 +27,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 _lock = threading.Lock()
 _own: set[int] = set()  # children that somebody in here waits for
+_over = False
 
 
 def adopt_orphans() -> None:
@@ -73,16 +74,22 @@ def strays(mark: str) -> tuple[list[int], bool]:
 
 
 def end_all() -> None:
-    """Of what was started in here, nothing stays."""
+    """Of what was started in here, nothing stays, and nothing is started any more."""
+    global _over
     marks = set()
     with _lock:
+        _over = True
         for pid in _own:
             marks.update(word for word in (_environment(pid) or b"").split(b"\0") if word.startswith(f"{MARK}=".encode()))
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
-    time.sleep(0.1)
-    for mark in marks:
-        for pid in strays(mark.partition(b"=")[2].decode())[0]:
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        time.sleep(0.05)  # what is ending may leave children
+        alive = [pid for mark in marks for pid in strays(mark.partition(b"=")[2].decode())[0]]
+        if not alive:
+            return
+        for pid in alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -128,6 +135,8 @@ class Run:
         environment = {**(os.environ if env is None else env), MARK: self.mark}
         feed = subprocess.PIPE if stdin is None or isinstance(stdin, (bytes, str)) else stdin
         with _lock:
+            if _over:
+                raise KeyboardInterrupt
             before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
             try:
                 self.process = subprocess.Popen(self.argv, env=environment, cwd=cwd, stdin=feed, stdout=stdout, stderr=stderr,
