@@ -22,8 +22,8 @@ std::vector<Key> keys() {
         object_key(
             "postcopy",
             {boolean_key("evidence", true, "switch as soon as it shows that pre-copy will not meet the limits"),
-             integer_key("firstPassPercent", 40, {0, 1000},
-                         "switch after the first pass where it leaves this share of what it sent; 0 is without"),
+             integer_key("firstPassPercent", 33, {0, 1000},
+                         "switch where the guest dirties this share of what the first pass sends; 0 is without"),
              integer_key("afterIterations", 0, {0, 1'000'000},
                          "switch after so many passes; 0 is without this ceiling"),
              integer_key("secondsPerGiB", 60, {0, 86'400},

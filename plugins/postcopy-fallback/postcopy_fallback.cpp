@@ -60,9 +60,8 @@ std::vector<Action> PostcopyFallback::decide(const Sample& sample) {
     if (sample.phase != Phase::precopy) return guardian_.decide(sample);
     const bool pass_began = forecaster_.add(sample);
     if (pass_began) begin_pass(sample);
-    if (sample.iteration < 2) return {};
     if (asked_at_ && sample.elapsed - *asked_at_ < patience_for_the_switch) return {};
-    std::optional<std::string> why = why_switch(sample, pass_began);
+    std::optional<std::string> why = sample.iteration < 2 ? why_early(sample) : why_switch(sample, pass_began);
     return why ? switch_over(sample, std::move(*why)) : std::vector<Action>{};
 }
 
@@ -97,14 +96,26 @@ std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bo
         return fmt::format("pass {} begins with {}, after as many as are allowed", sample.iteration,
                            in_words(sample.remaining));
     if (!options_.evidence) return std::nullopt;
-    if (std::optional<std::string> at_once = why_at_once(sample, pass_began)) return at_once;
+    if (std::optional<std::string> early = why_after_the_first_pass(sample, pass_began)) return early;
     const std::optional<Forecast> told = forecast(sample, pass_began);
     return told ? what_waiting_brings(*told, sample) : std::nullopt;
 }
 
+/// QEMU 11, where post-copy is permitted, looks at what was dirtied again all the time, not only at the end
+/// of a pass: what counts is of pages that were sent already, so it grows until the pass ends.
+std::optional<std::string> PostcopyFallback::why_early(const Sample& sample) const {
+    if (!options_.evidence || options_.first_pass_percent == 0 || sample.bandwidth.count == 0) return std::nullopt;
+    const double dirtied = 100 * share(Bytes{sample.dirty_rate.count}, Bytes{sample.bandwidth.count});
+    if (dirtied < options_.first_pass_percent) return std::nullopt;
+    return fmt::format(
+        "in the first pass already, the guest dirties {} of what was sent, {:.0f} % of the {} that the link takes, and "
+        "{} % are allowed",
+        in_words(sample.dirty_rate), dirtied, in_words(sample.bandwidth), options_.first_pass_percent);
+}
+
 /// The second pass takes as long as this says, whatever the guest does meanwhile, and whether it is the last one that
 /// is needed, it does not say. For a guest of which it is a small part of the whole, that is cheap to find out.
-std::optional<std::string> PostcopyFallback::why_at_once(const Sample& sample, bool pass_began) const {
+std::optional<std::string> PostcopyFallback::why_after_the_first_pass(const Sample& sample, bool pass_began) const {
     const std::vector<Pass>& passes = forecaster_.passes().completed();
     if (options_.first_pass_percent == 0 || !pass_began || sample.iteration != 2 || passes.empty()) return std::nullopt;
     const double rest = 100 * share(sample.remaining, passes.front().moved);

@@ -12,17 +12,19 @@ namespace postcopy_fallback {
 
 /// Pre-copy as long as it leads anywhere, post-copy where it does not, and a guardian for that.
 ///
-/// What the first pass leaves tells what each further one costs at least, compared with all before: where that is much,
-/// post-copy begins at once. Where it is little, waiting is cheap: the first two passes show how fast the guest writes,
-/// and with xbzrle, the beginning of the third shows what that makes of it. From then on two kinds of evidence count: a
-/// forecast that is sure, and passes that begin with as much as the ones before. Ceilings bound the whole.
+/// What the guest dirties in the first pass tells what each further one costs at least, compared with all before: where
+/// that is much, post-copy begins at once. Where it is little, waiting is cheap: the first two passes show how fast the
+/// guest writes, and with xbzrle, the beginning of the third shows what that makes of it. From then on two kinds of
+/// evidence count: a forecast that is sure, and passes that begin with as much as the ones before. Ceilings bound the
+/// whole.
 class PostcopyFallback : public vmmi::Policy {
   public:
     struct Options {
         vmmi::MigrationRequest request{};  ///< what the user wants of it anyway
         bool evidence = true;              ///< switch where waiting cannot meet the limits
-        /// Switch after the first pass where it leaves this share of what it sent, in percent; zero: without.
-        int first_pass_percent = 40;
+        /// Switch in the first pass where the guest dirties this share of what is sent, in percent, or after it where
+        /// it leaves that; zero: without.
+        int first_pass_percent = 33;
         int after_iterations = 0;       ///< switch after so many passes; zero: without such a ceiling
         int seconds_per_gibibyte = 60;  ///< switch after so long; zero: without
         Guardian::Options guardian{};
@@ -38,7 +40,8 @@ class PostcopyFallback : public vmmi::Policy {
   private:
     std::vector<vmmi::Action> switch_over(const vmmi::Sample& sample, std::string why);
     std::optional<std::string> why_switch(const vmmi::Sample& sample, bool pass_began) const;
-    std::optional<std::string> why_at_once(const vmmi::Sample& sample, bool pass_began) const;
+    std::optional<std::string> why_early(const vmmi::Sample& sample) const;
+    std::optional<std::string> why_after_the_first_pass(const vmmi::Sample& sample, bool pass_began) const;
     std::optional<std::string> what_waiting_brings(const vmmi::Forecast& forecast, const vmmi::Sample& sample) const;
     std::optional<std::string> why_stuck(const vmmi::Forecast& forecast) const;
     std::optional<vmmi::Forecast> forecast(const vmmi::Sample& sample, bool pass_began) const;
