@@ -189,7 +189,7 @@ class Guest:
 
     def progress(self) -> Progress | None:
         """The last thing it said."""
-        lines = progress.read(self.recording, tail=4096)
+        lines = progress.read(self.recording, tail=65536)  # a kernel may have much to say
         return lines[-1] if lines else None
 
     def ran_for_a_second(self) -> bool:
