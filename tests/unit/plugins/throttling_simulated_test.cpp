@@ -119,7 +119,10 @@ RC_GTEST_PROP(ThrottlingSimulatedProperty, KeepsItsPromises, ()) {
         {.highest_downtime_limit = Milliseconds(longest), .ceiling = Milliseconds(static_cast<std::int64_t>(ceiling))});
     RC_ASSERT(mistakes == std::vector<std::string>());
     const bool calls_work = scenario.faults.empty() || scenario.faults[0].kind != Fault::Kind::calls_fail;
-    if (when != "continue" && calls_work) RC_ASSERT(report.highest_throttle_percent <= throttle);
+    // Where the rest fits the limit, QEMU is left to it, and may take one more step before it switches over.
+    const bool about_to_end = report.ending == Report::Ending::completed;
+    const int highest = about_to_end ? throttling::steps_to(throttle, {}, {}).after(throttle) : throttle;
+    if (when != "continue" && calls_work) RC_ASSERT(report.highest_throttle_percent <= highest);
 }
 
 }  // namespace
