@@ -200,15 +200,28 @@ class Guest:
         """Takes a moment to report from: now, or some seconds ago."""
         last = self.progress()
         if last is None:
-            raise TestbedError(f"guest {self.name} has made no progress yet")
+            raise TestbedError(f"guest {self.name} has made no progress{self.last_words()}")
         return Mark(time.monotonic() - ago, last)
 
     def report(self, since: Mark | None = None) -> Report:
         """What happened since a mark, or since the guest's first second, which then gives its usual rate."""
         lines = progress.read(self.recording)
         if not lines:
-            raise TestbedError(f"guest {self.name} has made no progress yet")
-        return progress.report(lines, since.time if since else lines[0].arrival + 1)
+            raise TestbedError(f"guest {self.name} has made no progress{self.last_words()}")
+        try:
+            return progress.report(lines, since.time if since else lines[0].arrival + 1)
+        except ValueError as error:
+            raise TestbedError(f"{error}{self.last_words()}") from error
+
+    def last_words(self) -> str:
+        """What its kernel said last, which is a panic where it stopped."""
+        try:
+            text = self.recording.read_bytes()[-65536:].decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        said = [line for line in text.splitlines() if " P " not in line]
+        panic = [line for line in said if "panic" in line]
+        return "; its kernel said last: " + " | ".join((panic or said)[-3:]) if said else ""
 
     def wait_verified(self, timeout: float = 60) -> Progress:
         """Returns when the guest has checked its whole working set from now on."""
