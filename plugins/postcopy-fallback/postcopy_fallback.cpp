@@ -101,8 +101,8 @@ std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bo
     return told ? what_waiting_brings(*told, sample) : std::nullopt;
 }
 
-/// QEMU 11, where post-copy is permitted, looks at what was dirtied again all the time, not only at the end
-/// of a pass: what counts is of pages that were sent already, so it grows until the pass ends.
+/// QEMU 11, where post-copy is permitted, looks at what was dirtied again all the time, not only at the end of a pass:
+/// what counts is of pages that were sent already, so it grows until the pass ends.
 std::optional<std::string> PostcopyFallback::why_early(const Sample& sample) const {
     if (!options_.evidence || options_.first_pass_percent == 0 || sample.bandwidth.count == 0) return std::nullopt;
     const double dirtied = 100 * share(Bytes{sample.dirty_rate.count}, Bytes{sample.bandwidth.count});
@@ -124,8 +124,7 @@ std::optional<std::string> PostcopyFallback::why_after_the_first_pass(const Samp
     const Milliseconds pass(std::llround(1000 * static_cast<double>(sample.remaining.count) / bandwidth));
     return fmt::format(
         "the first pass leaves {}, {:.0f} % of what it sent, and {} % are allowed: another one would take {}, and "
-        "whether "
-        "it is enough, nothing tells yet",
+        "whether it is enough, nothing tells yet",
         in_words(sample.remaining), rest, options_.first_pass_percent, in_words(pass));
 }
 
