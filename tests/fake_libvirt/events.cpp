@@ -142,7 +142,7 @@ void deliver(int, void*) {
 }
 
 void start_timer(Subscriptions& all) {
-    if (!std::exchange(all.timer, true)) virEventAddTimeout(1, deliver, nullptr, nullptr);
+    if (!std::exchange(all.timer, true)) virEventAddTimeout(moment_ms(), deliver, nullptr, nullptr);
 }
 
 }  // namespace

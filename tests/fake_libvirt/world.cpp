@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -52,11 +53,15 @@ Time clock_now() {
     return Time{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-void sleep_a_moment() {
+int moment_ms() {
     // Hundreds of processes that look each millisecond leave no processor to what is measured.
     static const char* const milliseconds = std::getenv("VMMI_FAKE_MOMENT_MS");
-    static const int moment = milliseconds != nullptr ? std::atoi(milliseconds) : 1;
-    std::this_thread::sleep_for(std::chrono::milliseconds(moment));
+    static const int moment = milliseconds != nullptr ? std::max(1, std::atoi(milliseconds)) : 1;
+    return moment;
+}
+
+void sleep_a_moment() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(moment_ms()));
 }
 
 World::World() : lock_(memory().mutex), shared_(*memory().shared), now_(0) {

@@ -11,6 +11,8 @@
 namespace fake {
 
 Time clock_now();
+/// How often what waits for its time looks at the clock.
+int moment_ms();
 void sleep_a_moment();
 
 /// What all processes under one scenario share, in the file that it names. A process that is killed leaves it as it is.
