@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <vmmi/downtime_limits.h>
 #include <vmmi/migration_keys.h>
 
@@ -12,8 +11,6 @@ using namespace vmmi;
 namespace {
 
 std::vector<Key> keys() {
-    constexpr std::int64_t fastest = 8'796'093'022'207;  // what libvirt can express
-    constexpr std::int64_t week = 604'800;
     std::vector<Key> keys{
         integer_key("downtimeMs", 300, {1, longest_downtime}, "downtime limit: pre-copy ends where this suffices"),
         boolean_key("xbzrle", true,
@@ -22,20 +19,15 @@ std::vector<Key> keys() {
         object_key(
             "postcopy",
             {boolean_key("evidence", true, "switch as soon as it shows that pre-copy will not meet the limits"),
-             integer_key("firstPassPercent", 33, {0, 1000},
-                         "switch where the guest dirties this share of what the first pass sends; 0 is without"),
+             integer_key("firstPassPercent", 25, {0, 1000},
+                         "switch after the first pass where it leaves this share of what it sent; 0 is without"),
              integer_key("afterIterations", 0, {0, 1'000'000},
                          "switch after so many passes; 0 is without this ceiling"),
              integer_key("secondsPerGiB", 60, {0, 86'400},
                          "switch after this time for every GiB of guest memory, for at least one GiB; 0 is without"),
-             integer_key("bandwidthMiBPerSecond", 0, {0, fastest},
-                         "cap on the traffic in post-copy, pages that the guest waits for excepted; 0 is none")},
+             postcopy_bandwidth_key()},
             "when and how pre-copy becomes post-copy"),
-        object_key("recovery",
-                   {integer_key("seconds", 3600, {0, week},
-                                "how long a post-copy that broke is tried to be resumed; 0 is for ever"),
-                    integer_key("longestWaitSeconds", 30, {1, 3600}, "between two tries; the first waits are shorter")},
-                   "a post-copy that broke"),
+        recovery_key(),
     };
     for (Key& key : migration_keys()) keys.push_back(std::move(key));
     return keys;
@@ -45,21 +37,10 @@ bool excludes_xbzrle(const MigrationRequest& request) {
     return !request.compression.methods.empty() || request.parallel_connections > 0 || request.zero_copy;
 }
 
-Error malformed(std::string details) {
-    return {ErrorCode::malformed_configuration, "malformed configuration", std::move(details)};
-}
-
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
-    Result<MigrationRequest> request = request_from(settings);
+    Result<MigrationRequest> request = request_with_postcopy(settings);
     if (!request) return fail(request.error());
     request->downtime_limit = Milliseconds(settings.integer("downtimeMs"));
-    request->postcopy_bandwidth =
-        mebibytes_per_second(static_cast<std::uint64_t>(settings.integer("postcopy.bandwidthMiBPerSecond")));
-    if (request->tunnelled) {
-        return fail(
-            malformed("configuration.tunnelled: libvirt has no post-copy through a tunnel; leave it out, or use the "
-                      "plugin precopy"));
-    }
     if (settings.boolean("xbzrle") && !excludes_xbzrle(*request)) request->compression.methods = {"xbzrle"};
 
     PostcopyFallback::Options options;
@@ -69,12 +50,11 @@ Result<std::unique_ptr<Policy>> make(const Settings& settings) {
     options.first_pass_percent = static_cast<int>(settings.integer("postcopy.firstPassPercent"));
     options.after_iterations = static_cast<int>(settings.integer("postcopy.afterIterations"));
     options.seconds_per_gibibyte = static_cast<int>(settings.integer("postcopy.secondsPerGiB"));
-    options.guardian = {.patience = std::chrono::seconds(settings.integer("recovery.seconds")),
-                        .longest_wait = std::chrono::seconds(settings.integer("recovery.longestWaitSeconds"))};
+    options.guardian = Guardian(settings);
     if (!options.evidence && options.after_iterations == 0 && options.seconds_per_gibibyte == 0) {
-        return fail(
-            malformed("configuration.postcopy: evidence is false, and afterIterations and secondsPerGiB are 0, so "
-                      "that nothing would switch to post-copy; set one of them, or use the plugin precopy"));
+        return fail(ErrorCode::malformed_configuration, "malformed configuration",
+                    "configuration.postcopy: evidence is false, and afterIterations and secondsPerGiB are 0, so that "
+                    "nothing would switch to post-copy; set one of them, or use the plugin precopy");
     }
     return std::make_unique<PostcopyFallback>(std::move(options));
 }

@@ -25,8 +25,6 @@ constexpr double hardly_less = 0.9;
 constexpr double compressible = 0.5;
 /// Less does not tell what a page costs.
 constexpr Bytes enough_to_tell = mebibytes(4);
-/// libvirt accepts post-copy at any time; where nothing follows for so long, it is asked again.
-constexpr Milliseconds patience_for_the_switch{30'000};
 
 double share(Bytes part, Bytes whole) {
     return whole.count == 0 ? 0 : static_cast<double>(part.count) / static_cast<double>(whole.count);
@@ -60,9 +58,9 @@ std::vector<Action> PostcopyFallback::decide(const Sample& sample) {
     if (sample.phase != Phase::precopy) return guardian_.decide(sample);
     const bool pass_began = forecaster_.add(sample);
     if (pass_began) begin_pass(sample);
-    if (asked_at_ && sample.elapsed - *asked_at_ < patience_for_the_switch) return {};
-    std::optional<std::string> why = sample.iteration < 2 ? why_early(sample) : why_switch(sample, pass_began);
-    return why ? switch_over(sample, std::move(*why)) : std::vector<Action>{};
+    if (sample.iteration < 2 || switch_.under_way(sample)) return {};
+    std::optional<std::string> why = why_switch(sample, pass_began);
+    return why ? switch_.order(sample, forecaster_.network(), std::move(*why)) : std::vector<Action>{};
 }
 
 void PostcopyFallback::begin_pass(const Sample& sample) {
@@ -76,18 +74,6 @@ bool PostcopyFallback::guards(const Sample&) {
     return !guardian_.gave_up();
 }
 
-/// Over a broken link the guest would only stand still at the destination.
-std::vector<Action> PostcopyFallback::switch_over(const Sample& sample, std::string why) {
-    const NetworkHealth& network = forecaster_.network();
-    if (network.state() != NetworkHealth::State::healthy) {
-        if (std::exchange(waits_for_link_, true)) return {};
-        return {{Wait{}, fmt::format("{}; but not now: {}", why, explain(network))}};
-    }
-    waits_for_link_ = false;
-    asked_at_ = sample.elapsed;
-    return {{StartPostCopy{}, std::move(why)}};
-}
-
 std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bool pass_began) const {
     if (budget_.spent(storage_.memory_elapsed(sample), forecaster_.network().outage()))
         return fmt::format("{} passed, the ceiling for pre-copy of this guest; {} are left in pass {}",
@@ -96,21 +82,9 @@ std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bo
         return fmt::format("pass {} begins with {}, after as many as are allowed", sample.iteration,
                            in_words(sample.remaining));
     if (!options_.evidence) return std::nullopt;
-    if (std::optional<std::string> early = why_after_the_first_pass(sample, pass_began)) return early;
+    if (std::optional<std::string> why = why_after_the_first_pass(sample, pass_began)) return why;
     const std::optional<Forecast> told = forecast(sample, pass_began);
     return told ? what_waiting_brings(*told, sample) : std::nullopt;
-}
-
-/// QEMU 11, where post-copy is permitted, looks at what was dirtied again all the time, not only at the end of a pass:
-/// what counts is of pages that were sent already, so it grows until the pass ends.
-std::optional<std::string> PostcopyFallback::why_early(const Sample& sample) const {
-    if (!options_.evidence || options_.first_pass_percent == 0 || sample.bandwidth.count == 0) return std::nullopt;
-    const double dirtied = 100 * share(Bytes{sample.dirty_rate.count}, Bytes{sample.bandwidth.count});
-    if (dirtied < options_.first_pass_percent) return std::nullopt;
-    return fmt::format(
-        "in the first pass already, the guest dirties {} of what was sent, {:.0f} % of the {} that the link takes, and "
-        "{} % are allowed",
-        in_words(sample.dirty_rate), dirtied, in_words(sample.bandwidth), options_.first_pass_percent);
 }
 
 /// The second pass takes as long as this says, whatever the guest does meanwhile, and whether it is the last one that

@@ -4,30 +4,27 @@
 #include <vmmi/budget.h>
 #include <vmmi/forecast.h>
 #include <vmmi/plugin.h>
+#include <vmmi/postcopy.h>
 #include <vmmi/storage_budget.h>
-
-#include "guardian.h"
 
 namespace postcopy_fallback {
 
 /// Pre-copy as long as it leads anywhere, post-copy where it does not, and a guardian for that.
 ///
-/// What the guest dirties in the first pass tells what each further one costs at least, compared with all before: where
-/// that is much, post-copy begins at once. Where it is little, waiting is cheap: the first two passes show how fast the
-/// guest writes, and with xbzrle, the beginning of the third shows what that makes of it. From then on two kinds of
-/// evidence count: a forecast that is sure, and passes that begin with as much as the ones before. Ceilings bound the
-/// whole.
+/// What the first pass leaves tells how long the second one takes, and that is all that is known by then: where it is
+/// much, post-copy begins there. Where it is little, waiting is cheap: the first two passes show how fast the guest
+/// writes, and with xbzrle, the beginning of the third shows what that makes of it. From then on two kinds of evidence
+/// count: a forecast that is sure, and passes that begin with as much as the ones before. Ceilings bound the whole.
 class PostcopyFallback : public vmmi::Policy {
   public:
     struct Options {
         vmmi::MigrationRequest request{};  ///< what the user wants of it anyway
         bool evidence = true;              ///< switch where waiting cannot meet the limits
-        /// Switch in the first pass where the guest dirties this share of what is sent, in percent, or after it where
-        /// it leaves that; zero: without.
-        int first_pass_percent = 33;
+        /// Switch after the first pass where it leaves this share of what it sent, in percent; zero: without.
+        int first_pass_percent = 25;
         int after_iterations = 0;       ///< switch after so many passes; zero: without such a ceiling
         int seconds_per_gibibyte = 60;  ///< switch after so long; zero: without
-        Guardian::Options guardian{};
+        vmmi::Guardian guardian{vmmi::Guardian::Options{}};
         vmmi::StorageBudget storage{0, false};
     };
 
@@ -38,9 +35,7 @@ class PostcopyFallback : public vmmi::Policy {
     bool guards(const vmmi::Sample& broken) override;
 
   private:
-    std::vector<vmmi::Action> switch_over(const vmmi::Sample& sample, std::string why);
     std::optional<std::string> why_switch(const vmmi::Sample& sample, bool pass_began) const;
-    std::optional<std::string> why_early(const vmmi::Sample& sample) const;
     std::optional<std::string> why_after_the_first_pass(const vmmi::Sample& sample, bool pass_began) const;
     std::optional<std::string> what_waiting_brings(const vmmi::Forecast& forecast, const vmmi::Sample& sample) const;
     std::optional<std::string> why_stuck(const vmmi::Forecast& forecast) const;
@@ -51,12 +46,11 @@ class PostcopyFallback : public vmmi::Policy {
     vmmi::StorageBudget storage_{options_.storage};
     vmmi::TimeBudget budget_{};
     vmmi::Forecaster forecaster_;
-    vmmi::Sample pass_;                             ///< the first sample of the current pass
-    std::optional<vmmi::Bytes> least_{};            ///< that a pass began with, the first one excepted
-    int stuck_ = 0;                                 ///< passes in a row that began with hardly less, or more
-    std::optional<vmmi::Milliseconds> asked_at_{};  ///< for post-copy, Sample::elapsed
-    bool waits_for_link_ = false;
-    Guardian guardian_;
+    vmmi::Sample pass_;                   ///< the first sample of the current pass
+    std::optional<vmmi::Bytes> least_{};  ///< that a pass began with, the first one excepted
+    int stuck_ = 0;                       ///< passes in a row that began with hardly less, or more
+    vmmi::PostCopySwitch switch_{};
+    vmmi::Guardian guardian_;
 };
 
 vmmi::Plugin plugin();

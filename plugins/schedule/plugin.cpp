@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vmmi/migration_keys.h>
+#include <vmmi/postcopy.h>
 
 #include "schedule_policy.h"
 
@@ -9,17 +10,12 @@ using namespace vmmi;
 
 namespace {
 
-constexpr std::int64_t fastest = 8'796'093'022'207;  // MiB/s that libvirt can express
-
 std::vector<Key> keys() {
     std::vector<Key> keys{
         schedule_key(),
         integer_key("progressPercent", 96, {1, 100},
                     "a pass that begins below so much of the lowest beginning before is progress"),
-        object_key("postcopy",
-                   {integer_key("bandwidthMiBPerSecond", 0, {0, fastest},
-                                "cap on the traffic in post-copy, pages that the guest waits for excepted; 0 is none")},
-                   "post-copy"),
+        object_key("postcopy", {postcopy_bandwidth_key()}, "post-copy"),
     };
     for (Key& key : migration_keys()) keys.push_back(std::move(key));
     return keys;
@@ -28,8 +24,7 @@ std::vector<Key> keys() {
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
     Result<MigrationRequest> request = request_from(settings);
     if (!request) return fail(request.error());
-    request->postcopy_bandwidth =
-        mebibytes_per_second(static_cast<std::uint64_t>(settings.integer("postcopy.bandwidthMiBPerSecond")));
+    request->postcopy_bandwidth = postcopy_bandwidth(settings);
     Result<Schedule> schedule = schedule_from(settings);
     if (!schedule) return fail(schedule.error());
     if (request->tunnelled && schedule->has_postcopy()) {

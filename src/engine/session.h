@@ -20,6 +20,8 @@ using Orders = std::vector<Order>;
 
 /// Until QEMU sends memory, and where a change is a fraction of a second away.
 constexpr Milliseconds short_interval{200};
+/// Where it is known when.
+constexpr Milliseconds shortest_interval{50};
 
 /// One migration, from the connection to the outcome: a passive state machine.
 ///

@@ -61,10 +61,11 @@ void Session::follow(GuestState state, const JobStats& stats) {
         remember(std::move(record));
     }
     if (!sampled_ || stats.memory_transferred != stats_.memory_transferred) moved_ = now_;
-    // What a pass is like shows early in it.
     const JobStats counted = passes_.of(stats);
-    if (counted.iteration > stats_.iteration && deadline_) deadline_ = std::min(*deadline_, now_ + short_interval);
+    const bool pass_began = counted.iteration > stats_.iteration;
     stats_ = counted;
+    // What a pass is like shows early in it, and when it ends, by what is left.
+    if (deadline_) deadline_ = std::min(*deadline_, now_ + (pass_began ? short_interval : interval()));
     note(Level::trace, sample_line(stats_));
     sampled_ = now_;
     progress_.update(sample());
@@ -100,11 +101,11 @@ Milliseconds Session::interval() const {
     const bool may_be_cancelled = evidence_.taken_over && !in_postcopy();
     if (quick || may_be_cancelled) return std::min(short_interval, options_.sample_interval);
     if (!passes_.looks_are_passes() && stats_.bandwidth.count > 0) {
-        // Nobody tells where the next pass begins.
+        // Nobody tells where the next pass begins, and what is waited for then should not wait.
         const double left =
             1000.0 * static_cast<double>(stats_.memory_remaining.count) / static_cast<double>(stats_.bandwidth.count);
         const Milliseconds until(static_cast<std::int64_t>(std::min(left, 1e6)));
-        return std::clamp(until, std::min(short_interval, options_.sample_interval), options_.sample_interval);
+        return std::clamp(until, std::min(shortest_interval, options_.sample_interval), options_.sample_interval);
     }
     return options_.sample_interval;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`postcopy-fallback` on real hosts: the switch, and what can go wrong after it."""
+"""`postcopy-fallback` and `postcopy` on real hosts: the switch, and what can go wrong after it."""
 
 from __future__ import annotations
 
@@ -73,6 +73,28 @@ def test_a_guest_that_never_converges_falls_back(start_guest, run_plugin, pair, 
     success = message["completion"]["success"]
     assert [action["action"] for action in success["actions"]] == ["postcopy"], success
     assert success["totalTimeMs"] < 20_000
+    assert_moved(guest, pair)
+
+
+def test_from_the_start_each_page_crosses_once(start_guest, run_plugin, pair, fits_schema):
+    guest = start_guest(**HOPELESS)
+    message = run_plugin(guest.uuid, name="postcopy").completion()
+    fits_schema(message)
+    success = message["completion"]["success"]
+    assert [action["action"] for action in success["actions"]] == ["postcopy"], success
+    assert success["actions"][0]["atMs"] < 1_000, success
+    # A second pass over the working set would send half as much again.
+    assert success["transferredBytes"] < success["totalBytes"], success
+    assert_moved(guest, pair)
+
+
+def test_from_the_start_a_post_copy_that_breaks_is_resumed(start_guest, run_plugin, pair):
+    guest = start_guest(**HOPELESS)
+    plugin = run_plugin(guest.uuid, name="postcopy")
+    into_postcopy(plugin, pair)
+    pair.data.reset()
+    resumed(plugin, 1)
+    plugin.success()
     assert_moved(guest, pair)
 
 

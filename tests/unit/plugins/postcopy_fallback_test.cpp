@@ -125,32 +125,6 @@ TEST(PostcopyFallback, SwitchesAtOnceWhereTheFirstPassLeavesMuchOfWhatItSent) {
     EXPECT_NE(taken->action.reason.find("% of what it sent"), std::string::npos) << taken->action.reason;
 }
 
-/// What the policy does in the first pass, where QEMU tells already how fast pages are dirtied that were sent.
-std::vector<Action> early(std::uint64_t dirtied, const Object& given = {}) {
-    const Plugin plugin = postcopy_fallback::plugin();
-    const auto policy = plugin.make_policy(apply_keys(plugin.keys, given, "configuration").value()).value();
-    policy->plan(of(192));
-    Sample sample;
-    sample.phase = Phase::precopy;
-    sample.elapsed = 1'200_ms;
-    sample.iteration = 1;
-    sample.total = mebibytes(192);
-    sample.remaining = mebibytes(120);
-    sample.transferred = mebibytes(55);
-    sample.bandwidth = mebibytes_per_second(46);
-    sample.dirty_rate = mebibytes_per_second(dirtied);
-    return policy->decide(sample);
-}
-
-TEST(PostcopyFallback, SwitchesInTheFirstPassWhereQemuTellsWhatIsDirtiedMeanwhile) {
-    EXPECT_TRUE(early(0).empty());
-    EXPECT_TRUE(early(10).empty());
-    ASSERT_EQ(early(18).size(), 1U);
-    EXPECT_TRUE(std::holds_alternative<StartPostCopy>(early(18)[0].what));
-    EXPECT_TRUE(early(18, patient()).empty());
-    EXPECT_TRUE(early(18, {{"postcopy", Object{{"evidence", false}}}}).empty());
-}
-
 TEST(PostcopyFallback, SwitchesAsSoonAsTwoPassesLedNowhere) {
     const Report report = fallback_on(busy_in_part(), {{"xbzrle", false}});
     EXPECT_EQ(report.ending, Report::Ending::completed);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "guardian.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-namespace postcopy_fallback {
+#include "vmmi/postcopy.h"
+
+namespace vmmi {
 namespace {
 
-using namespace vmmi;
 using std::chrono::seconds;
 
 /// A post-copy as the guardian sees it, a look a second.
@@ -144,4 +143,4 @@ TEST(Guardian, NeverGivesUpWithoutALimit) {
 }
 
 }  // namespace
-}  // namespace postcopy_fallback
+}  // namespace vmmi

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "guardian.h"
-
 #include <fmt/format.h>
-#include <vmmi/explain.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
-namespace postcopy_fallback {
+#include "vmmi/explain.h"
+#include "vmmi/postcopy.h"
 
-using namespace vmmi;
-
+namespace vmmi {
 namespace {
 
 /// Of which the guest surely notices something.
@@ -22,6 +20,20 @@ constexpr Milliseconds first_wait{1'000};
 constexpr Bytes hardly_anything{64 << 10};
 
 }  // namespace
+
+Key recovery_key() {
+    constexpr std::int64_t week = 604'800;
+    return object_key(
+        "recovery",
+        {integer_key("seconds", 3600, {0, week},
+                     "how long a post-copy that broke is tried to be resumed; 0 is for ever"),
+         integer_key("longestWaitSeconds", 30, {1, 3600}, "between two tries; the first waits are shorter")},
+        "a post-copy that broke");
+}
+
+Guardian::Guardian(const Settings& settings)
+    : Guardian(Options{.patience = std::chrono::seconds(settings.integer("recovery.seconds")),
+                       .longest_wait = std::chrono::seconds(settings.integer("recovery.longestWaitSeconds"))}) {}
 
 std::vector<Action> Guardian::decide(const Sample& sample) {
     if (sample.phase == Phase::postcopy_failed) return resume(sample);
@@ -80,4 +92,4 @@ Milliseconds Guardian::wait() const {
     return std::min(options_.longest_wait, first_wait * (1 << std::clamp(tries_ - 1, 0, most_doublings)));
 }
 
-}  // namespace postcopy_fallback
+}  // namespace vmmi

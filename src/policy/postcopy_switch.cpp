@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "vmmi/explain.h"
+#include "vmmi/migration_keys.h"
+#include "vmmi/postcopy.h"
+
+namespace vmmi {
+namespace {
+
+/// libvirt accepts post-copy at any time; where nothing follows for so long, it is asked again.
+constexpr Milliseconds patience{30'000};
+
+}  // namespace
+
+Key postcopy_bandwidth_key() {
+    constexpr std::int64_t fastest = 8'796'093'022'207;  // what libvirt can express
+    return integer_key("bandwidthMiBPerSecond", 0, {0, fastest},
+                       "cap on the traffic in post-copy, pages that the guest waits for excepted; 0 is none");
+}
+
+BytesPerSecond postcopy_bandwidth(const Settings& settings) {
+    return mebibytes_per_second(static_cast<std::uint64_t>(settings.integer("postcopy.bandwidthMiBPerSecond")));
+}
+
+Result<MigrationRequest> request_with_postcopy(const Settings& settings) {
+    Result<MigrationRequest> request = request_from(settings);
+    if (!request) return request;
+    if (request->tunnelled) {
+        return fail(ErrorCode::malformed_configuration, "malformed configuration",
+                    "configuration.tunnelled: libvirt has no post-copy through a tunnel; leave it out, or use the "
+                    "plugin precopy");
+    }
+    request->postcopy_bandwidth = postcopy_bandwidth(settings);
+    return request;
+}
+
+bool PostCopySwitch::under_way(const Sample& sample) const {
+    return ordered_at_ && sample.elapsed - *ordered_at_ < patience;
+}
+
+std::vector<Action> PostCopySwitch::order(const Sample& sample, const NetworkHealth& network, std::string why) {
+    if (network.state() != NetworkHealth::State::healthy) {
+        if (std::exchange(waits_for_link_, true)) return {};
+        return {{Wait{}, fmt::format("{}; but not now: {}", why, explain(network))}};
+    }
+    waits_for_link_ = false;
+    ordered_at_ = sample.elapsed;
+    return {{StartPostCopy{}, std::move(why)}};
+}
+
+}  // namespace vmmi
