@@ -89,6 +89,9 @@ class Forecast {
     std::optional<int> throttle_for(Milliseconds limit) const;
     /// How long post-copy would take from now: over the plateau, or what remains where that is more.
     std::optional<Milliseconds> postcopy() const;
+
+    /// How long so much takes at that bandwidth, without the fixed part; nothing where it is not known.
+    std::optional<Milliseconds> time_to_send(Bytes memory) const;
     /// All that would meet the limit where the present course does not, rounded upwards. Without a bandwidth ten times
     /// the present one, which is not to be had; without bandwidth and throttle where every pass was long enough for the
     /// guest to write all of its working set, since how fast it does that cannot be told.

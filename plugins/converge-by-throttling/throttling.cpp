@@ -193,9 +193,7 @@ bool Throttling::writes_faster_than_the_link() const {
 
 /// For what is left of the current pass.
 Milliseconds Throttling::pause_now(const Sample& sample) const {
-    const Forecast::Model& model = forecaster_.forecast().model();
-    const double seconds = static_cast<double>(sample.remaining.count) / model.bandwidth;
-    return Milliseconds(std::llround(1000.0 * std::min(seconds, 1e9)));
+    return forecaster_.forecast().time_to_send(sample.remaining).value_or(Milliseconds(0));
 }
 
 }  // namespace throttling

@@ -6,7 +6,6 @@
 #include <vmmi/xbzrle.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace postcopy_fallback {
@@ -93,13 +92,12 @@ std::optional<std::string> PostcopyFallback::why_after_the_first_pass(const Samp
     const std::vector<Pass>& passes = forecaster_.passes().completed();
     if (options_.first_pass_percent == 0 || !pass_began || sample.iteration != 2 || passes.empty()) return std::nullopt;
     const double rest = 100 * share(sample.remaining, passes.front().moved);
-    const double bandwidth = forecaster_.forecast().model().bandwidth;
-    if (rest < options_.first_pass_percent || bandwidth <= 0) return std::nullopt;
-    const Milliseconds pass(std::llround(1000 * static_cast<double>(sample.remaining.count) / bandwidth));
+    const std::optional<Milliseconds> pass = forecaster_.forecast().time_to_send(sample.remaining);
+    if (rest < options_.first_pass_percent || !pass) return std::nullopt;
     return fmt::format(
         "the first pass leaves {}, {:.0f} % of what it sent, and {} % are allowed: another one would take {}, and "
         "whether it is enough, nothing tells yet",
-        in_words(sample.remaining), rest, options_.first_pass_percent, in_words(pass));
+        in_words(sample.remaining), rest, options_.first_pass_percent, in_words(*pass));
 }
 
 std::optional<std::string> PostcopyFallback::what_waiting_brings(const Forecast& forecast, const Sample& sample) const {
@@ -119,16 +117,15 @@ std::optional<std::string> PostcopyFallback::what_waiting_brings(const Forecast&
 /// What was seen counts where the forecast is unsure: its model is not made for every load. The farther the limit, the
 /// sooner it counts.
 std::optional<std::string> PostcopyFallback::why_stuck(const Forecast& forecast) const {
-    const double bandwidth = forecast.model().bandwidth;
-    if (stuck_ == 0 || bandwidth <= 0) return std::nullopt;
-    const double pause = 1000 * static_cast<double>(pass_.remaining.count) / bandwidth;
-    const bool far = pause >= 2 * static_cast<double>(options_.request.downtime_limit->count());
+    const std::optional<Milliseconds> pause = forecast.time_to_send(pass_.remaining);
+    if (stuck_ == 0 || !pause) return std::nullopt;
+    const bool far = *pause >= 2 * *options_.request.downtime_limit;
     const bool shrinks = forecast.model().wire_cost < compressible;
     if (stuck_ < (far && !shrinks ? 1 : 3)) return std::nullopt;
     return fmt::format(
         "pass {} began with {}, hardly less than the {} of the one that began with least; that is a pause of "
         "{}, and {} are allowed",
-        pass_.iteration, in_words(pass_.remaining), in_words(*least_), in_words(Milliseconds(std::llround(pause))),
+        pass_.iteration, in_words(pass_.remaining), in_words(*least_), in_words(*pause),
         in_words(*options_.request.downtime_limit));
 }
 

@@ -32,9 +32,8 @@ bool is_last_resort(const What& what) {
 /// The pause that the rest needs, where the current pass began; nothing while the bandwidth is not known.
 std::optional<Milliseconds> pause_needed(const Forecaster& forecaster) {
     const std::optional<Pass>& pass = forecaster.passes().current();
-    const auto bandwidth = static_cast<double>(forecaster.forecast().bandwidth().value.count);
-    if (!pass || pass->number < 2 || bandwidth <= 0) return std::nullopt;
-    return Milliseconds(static_cast<std::int64_t>(1000.0 * static_cast<double>(pass->to_move.count) / bandwidth));
+    if (!pass || pass->number < 2) return std::nullopt;
+    return forecaster.forecast().time_to_send(pass->to_move);
 }
 
 }  // namespace

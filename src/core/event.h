@@ -151,8 +151,9 @@ struct Start {  ///< LimitRead early on, and MigrateReturned when it is over
 struct LimitDowntime {  ///< LimitAnswered
     Milliseconds limit{0};
 };
-struct TakeSample {};  ///< Sampled or SampleFailed
-struct Apply {         ///< ActionAnswered; never an AbortMigration, a ResumePostCopy or a Wait
+struct TakeSample {};    ///< Sampled or SampleFailed
+struct OpenSteering {};  ///< The connection for what changes the migration, before it is needed. No answer.
+struct Apply {           ///< ActionAnswered; never an AbortMigration, a ResumePostCopy or a Wait
     std::size_t index = 0;
     Action action;
     bool in_postcopy = false;
@@ -193,8 +194,9 @@ struct Note {
 
 }  // namespace order
 
-using Order = std::variant<order::Connect, order::LookCloser, order::Start, order::LimitDowntime, order::TakeSample,
-                           order::Apply, order::Recover, order::Abort, order::Inspect, order::InspectDestination,
-                           order::Resume, order::Restore, order::Remember, order::Forget, order::Note>;
+using Order =
+    std::variant<order::Connect, order::LookCloser, order::Start, order::LimitDowntime, order::OpenSteering,
+                 order::TakeSample, order::Apply, order::Recover, order::Abort, order::Inspect,
+                 order::InspectDestination, order::Resume, order::Restore, order::Remember, order::Forget, order::Note>;
 
 }  // namespace vmmi

@@ -149,6 +149,7 @@ class Session {
     std::optional<TimePoint> started_;
     std::optional<Milliseconds> original_downtime_limit_;
     std::optional<Milliseconds> downtime_limit_;  ///< in force
+    bool prepared_ = false;                       ///< the connections that are for trouble
     bool limit_pending_ = false;                  ///< the first one; whatever a policy sets comes after it
     bool limit_touched_ = false;                  ///< an order may have changed it, answered or not
     Evidence evidence_;

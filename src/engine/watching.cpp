@@ -12,6 +12,8 @@ namespace {
 
 using Level = order::Note::Level;
 
+/// After the start, before the connections are opened that are for trouble.
+constexpr Milliseconds time_to_prepare{1'000};
 /// So long, a broken post-copy is looked at often.
 constexpr Milliseconds freshly_broken{3'000};
 
@@ -47,13 +49,16 @@ void Session::follow(GuestState state, const JobStats& stats) {
             // after the other and need not belong together.
             if (!stats.migrating() || phase_ > Phase::precopy) break;
             const Phase phase = copying_disks(stats) ? Phase::storage : Phase::precopy;
-            if (phase == phase_) break;
             set_phase(phase);
-            // The way to the destination is opened while there is time.
-            look_at_the_destination();
         }
     }
     if (!stats.migrating()) return;
+    // While there is time. A migration that is over sooner needs them seldom, and to open them slows it down.
+    if (!prepared_ && elapsed() >= time_to_prepare) {
+        prepared_ = true;
+        orders_.push_back(order::OpenSteering{});
+        look_at_the_destination();
+    }
     // The migrate call takes its time to become a job, and it is the job's begin that libvirt tells.
     if (!sampled_ && record_ && !evidence_.taken_over) {
         MigrationRecord record = *record_;

@@ -20,8 +20,7 @@ namespace {
 
 using Post = SourceHost::Post;
 
-/// Of the migrate call before two more connections keep the daemon busy. No migration tells anything so early, and an
-/// abort opens its connection itself.
+/// Of the migrate call before one more connection keeps the daemon busy. No migration tells anything so early.
 constexpr std::chrono::milliseconds head_start{30};
 
 std::optional<NativeError> error_unless(bool succeeded) {
@@ -105,11 +104,14 @@ void SourceHost::execute(const Order& order) {
                        calling_.submit([this, o] { start(o.request); });
                        looking_.submit([this] {
                            std::this_thread::sleep_for(head_start);
-                           watch();
+                           subscribe();
                            read_limit();
                        });
                    },
                    [this](const order::LimitDowntime& o) { looking_.submit([this, o] { limit_downtime(o.limit); }); },
+                   [this](const order::OpenSteering&) {
+                       steering_.submit([this] { static_cast<void>(steering_.guest(uuid_)); });
+                   },
                    [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
                    [this](const order::Inspect& o) {
                        Channel& channel = o.aside ? steering_ : looking_;
@@ -146,7 +148,7 @@ void SourceHost::connect() {
     }
     if (!calling_.is_alive()) return post_(event::ConnectFailed{lost_while_looking_up(target_.source.uri)});
     // Nobody orders the start of what runs already.
-    if (connected.job.migrating()) looking_.submit([this] { watch(); });
+    if (connected.job.migrating()) looking_.submit([this] { subscribe(); });
     calling_.keep(std::move(*domain));
     post_(std::move(connected));
 }
@@ -163,11 +165,6 @@ void SourceHost::look_closer(Subjects subjects) {
     }
     if (!calling_.is_alive()) return post_(event::ConnectFailed{lost_while_looking_up(target_.source.uri)});
     post_(std::move(looked));
-}
-
-void SourceHost::watch() {
-    steering_.submit([this] { static_cast<void>(steering_.guest(uuid_)); });
-    subscribe();
 }
 
 void SourceHost::subscribe() {

@@ -46,7 +46,6 @@ class SourceHost {
   private:
     void connect();
     void look_closer(Subjects subjects);
-    void watch();
     void subscribe();
     void unsubscribe();
     void start(const MigrationRequest& request);

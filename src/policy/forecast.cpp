@@ -172,6 +172,11 @@ std::optional<int> Forecast::throttle_for(Milliseconds limit) const {
     return static_cast<int>(std::ceil(100.0 * needed));
 }
 
+std::optional<Milliseconds> Forecast::time_to_send(Bytes memory) const {
+    if (!(model_.bandwidth > 0)) return std::nullopt;
+    return milliseconds(in_bytes(memory) / model_.bandwidth);
+}
+
 std::optional<Milliseconds> Forecast::postcopy() const {
     if (!(model_.bandwidth > 0)) return std::nullopt;
     return milliseconds(std::max(plateau_bytes(), model_.remaining) / model_.bandwidth + model_.fixed_part);
