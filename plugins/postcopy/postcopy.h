@@ -8,8 +8,8 @@
 
 namespace postcopy {
 
-/// Post-copy from the start: each page crosses the link once, so nothing is sooner, and no other way takes so little
-/// of the link. Then a guardian.
+/// Post-copy from the start: each page crosses the link once, so that short of compression nothing is sooner or takes
+/// less of the link. Then a guardian.
 class Postcopy : public vmmi::Policy {
   public:
     struct Options {

@@ -2,6 +2,7 @@
 #include "app/supervise.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <poll.h>
 
 #include <array>
@@ -69,6 +70,7 @@ class Loop {
     /// Where a migration is found that somebody else may have left, with what they left about it.
     void recall(Event& event) const;
     void carry_out(const engine::Orders& orders);
+    void tidy_up();
     void draw();
     void leave();
 
@@ -90,6 +92,10 @@ Outcome Loop::run() {
     if (bar_ && !bar_->has_terminal())
         with_.log.write(system::Log::Level::warning, "--progress: there is no controlling terminal to draw on");
     carry_out(session_.begin(Clock::now()));
+    // A fork takes half a millisecond, and the daemon more to answer.
+    if (!with_.guard) with_.guard.emplace();
+    if (!*with_.guard)
+        with_.log.write(system::Log::Level::warning, "no guard process: SIGSTOP will only stop this plugin");
     serve_signals();
     while (!session_.outcome()) {
         wait();
@@ -97,14 +103,20 @@ Outcome Loop::run() {
         for (Event& event : inbox_.take()) {
             recall(event);
             tell(event);
-            // While the daemons prepare: nobody waits for it.
-            if (std::holds_alternative<event::LimitRead>(event)) with_.runtime_data.sweep();
+            if (std::holds_alternative<event::LimitRead>(event)) tidy_up();
         }
         if (const auto deadline = session_.deadline(); deadline && Clock::now() >= *deadline) tell(event::Tick{});
         draw();
     }
     leave();
     return *session_.outcome();
+}
+
+/// While the daemons prepare: nobody waits for it.
+void Loop::tidy_up() {
+    with_.runtime_data.sweep();
+    // What it took to begin is not needed while it lasts.
+    ::malloc_trim(0);
 }
 
 Outcome Loop::left_behind(const char* why) {

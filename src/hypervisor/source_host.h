@@ -20,8 +20,8 @@ namespace vmmi::hypervisor {
 /// neither of them; and recovering, a second migrate call, which the first one may outlive. Events come to `post` from
 /// any of these threads.
 ///
-/// Before the start, only what the start needs is asked of the daemon. Looking and steering get their connections when
-/// the migration is on its way, steering before it is needed: a daemon in trouble lets nobody in.
+/// Before the start, only what the start needs is asked of the daemon. Looking gets its connection when the migration
+/// is on its way, steering when it is told to, which is before it is needed: a daemon in trouble lets nobody in.
 class SourceHost {
   public:
     struct Target {
