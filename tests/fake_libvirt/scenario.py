@@ -52,6 +52,8 @@ def error(code, domain=10, message="told to fail"):
 END_OF_FILE = error(38, 7, "End of file while reading data: Input/output error")
 NOT_NOW = error(55, 10, "Requested operation is not valid: no job is active on the domain")
 
+NO_POSTCOPY = error(55, 10, "Requested operation is not valid: post-copy can only be started while outgoing migration is in progress")
+
 
 def hang(*calls, **when):
     return {"call": list(calls), "hang": True, **when}
@@ -110,7 +112,8 @@ class Callback:
 
 
 class FakeHosts:
-    """A scenario in a folder, and the trace of what was asked under it. `source` is the URI of the source host."""
+    """A scenario in a folder, and the trace of what was asked under it. `source` is the URI of the source host. Unless it
+    permits it, no plugin gets out of pre-copy by its policy: what is to be seen there is to last."""
 
     patience = 60
 
@@ -124,6 +127,7 @@ class FakeHosts:
         source=SOURCE,
         destination="reachable",
         facts=None,
+        permits_postcopy=False,
         **one_guest,
     ):
         self.folder = Path(folder)
@@ -137,7 +141,7 @@ class FakeHosts:
             **(facts or {}),
             "noise": noise,
             "guests": guests if guests is not None else [guest(**one_guest)],
-            "rules": rules,
+            "rules": rules if permits_postcopy else [*rules, refuse(NO_POSTCOPY, "virDomainMigrateStartPostCopy")],
             "outages": outages,
         }
         self.scenario.write_text(json.dumps(camel(scenario), indent=1))

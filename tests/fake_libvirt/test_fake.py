@@ -116,7 +116,7 @@ def client(host):
         pytest.skip("Python itself is not built with the sanitizer")
 
     def run(text, **scenario):
-        fakes = host(**{"passes": [one_pass(200, 100)], "persistent": True, **scenario})
+        fakes = host(**{"passes": [one_pass(200, 100)], "persistent": True, "permits_postcopy": True, **scenario})
         text = f"{CLIENT}{text}\nthread.join(10)\ntold['after'] = states()\nprint(json.dumps(told))"
         done = subprocess.run(
             [sys.executable, "-c", text], env=fakes.environment(), capture_output=True, text=True, timeout=30
