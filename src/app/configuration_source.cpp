@@ -71,13 +71,13 @@ Result<Object> read_named(const std::string& name, const std::string& text) {
 }  // namespace
 
 std::string ConfigurationSource::name() const {
-    if (is_standard_input()) return "standard input";
+    if (argument == "-") return "standard input";
     // A URI in the wrong place may have a password.
     return argument ? redact_uri(*argument) : default_path;
 }
 
 Result<Object> obtain_configuration(const ConfigurationSource& source, system::Signals& signals) {
-    if (source.is_standard_input()) {
+    if (source.argument == "-") {
         Result<std::string> text = read_message_from_input(signals);
         if (!text) return fail(text.error());
         return read_named(source.name(), *text);

@@ -15,7 +15,6 @@ struct ConfigurationSource {
     std::optional<std::string> argument;
     std::string default_path;
 
-    bool is_standard_input() const { return argument == "-"; }
     /// As an error message calls it.
     std::string name() const;
 };

@@ -16,6 +16,7 @@
 #include "system/channels.h"
 #include "system/clock.h"
 #include "system/file.h"
+#include "system/guard.h"
 #include "system/limits.h"
 #include "system/log.h"
 #include "vmmi/plugin.h"
@@ -69,9 +70,9 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
     }
     if (line->mode == Mode::migrate) {
         if (std::optional<Error> error = system::too_little_to_start()) return failed(plugin_, std::move(*error));
+        // Before any thread: only what forks alone can fork.
+        guard_.emplace();
         events_.emplace();
-        // Whoever is asked for the configuration may take time.
-        if (source_of(*line).is_standard_input()) guard_.emplace();
     }
     const Result<Configuration> configuration = configure(*line);
     if (line->mode == Mode::check) return check(*line, configuration);
@@ -149,6 +150,7 @@ Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& 
         log->write(system::Log::Level::warning, runtime_data.error().details);
         runtime_data = system::RuntimeData();
     }
+    if (!*guard_) log->write(system::Log::Level::warning, "no guard process: SIGSTOP will only stop this plugin");
     app::Supervision supervision{
         .policy_name = plugin_.name,
         .policy = policy,
@@ -160,7 +162,6 @@ Result<Outcome> Run::migrate(const cli::CommandLine& line, const Configuration& 
         .log = *log,
         .runtime_data = *runtime_data,
         .events = *events_,
-        .guard = guard_,
     };
     return app::supervise(supervision);
 }

@@ -92,10 +92,6 @@ Outcome Loop::run() {
     if (bar_ && !bar_->has_terminal())
         with_.log.write(system::Log::Level::warning, "--progress: there is no controlling terminal to draw on");
     carry_out(session_.begin(Clock::now()));
-    // A fork takes half a millisecond, and the daemon more to answer.
-    if (!with_.guard) with_.guard.emplace();
-    if (!*with_.guard)
-        with_.log.write(system::Log::Level::warning, "no guard process: SIGSTOP will only stop this plugin");
     serve_signals();
     while (!session_.outcome()) {
         wait();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "cli/command_line.h"
@@ -10,7 +9,6 @@
 #include "hypervisor/event_thread.h"
 #include "system/channels.h"
 #include "system/clock.h"
-#include "system/guard.h"
 #include "system/log.h"
 #include "system/runtime_data.h"
 #include "system/signals.h"
@@ -30,7 +28,6 @@ struct Supervision {
     system::Log& log;
     system::RuntimeData& runtime_data;
     const hypervisor::EventThread& events;
-    std::optional<system::Guard>& guard;  ///< started in here, unless it was needed before
 };
 
 /// Runs the migration to its outcome. This thread waits for signals, events and deadlines, and makes no libvirt call:
