@@ -2,7 +2,6 @@
 #include "app/supervise.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <poll.h>
 
 #include <array>
@@ -70,7 +69,6 @@ class Loop {
     /// Where a migration is found that somebody else may have left, with what they left about it.
     void recall(Event& event) const;
     void carry_out(const engine::Orders& orders);
-    void tidy_up();
     void draw();
     void leave();
 
@@ -99,20 +97,14 @@ Outcome Loop::run() {
         for (Event& event : inbox_.take()) {
             recall(event);
             tell(event);
-            if (std::holds_alternative<event::LimitRead>(event)) tidy_up();
+            // While the daemons prepare: nobody waits for it.
+            if (std::holds_alternative<event::LimitRead>(event)) with_.runtime_data.sweep();
         }
         if (const auto deadline = session_.deadline(); deadline && Clock::now() >= *deadline) tell(event::Tick{});
         draw();
     }
     leave();
     return *session_.outcome();
-}
-
-/// While the daemons prepare: nobody waits for it.
-void Loop::tidy_up() {
-    with_.runtime_data.sweep();
-    // What it took to begin is not needed while it lasts.
-    ::malloc_trim(0);
 }
 
 Outcome Loop::left_behind(const char* why) {

@@ -75,12 +75,6 @@ Report fallback_on(const Scenario& scenario, const Object& given = {}) {
     return simulate(postcopy_fallback::plugin(), given, scenario).value();
 }
 
-std::optional<ActionTaken> switch_of(const Report& report) {
-    for (const ActionTaken& taken : report.actions)
-        if (std::holds_alternative<StartPostCopy>(taken.action.what) && !taken.refused) return taken;
-    return std::nullopt;
-}
-
 template <typename T>
 std::size_t count(const Report& report) {
     return static_cast<std::size_t>(std::ranges::count_if(

@@ -27,12 +27,6 @@ Report postcopy_on(const Scenario& scenario, const Object& given = {}) {
     return simulate(postcopy::plugin(), given, scenario).value();
 }
 
-std::optional<ActionTaken> switch_of(const Report& report) {
-    for (const ActionTaken& taken : report.actions)
-        if (std::holds_alternative<StartPostCopy>(taken.action.what) && !taken.refused) return taken;
-    return std::nullopt;
-}
-
 Scenario busy() {
     Scenario scenario = plain({{.size = mebibytes(1024), .dirty_rate = mebibytes_per_second(400)}});
     scenario.guest.memory = mebibytes(2048);

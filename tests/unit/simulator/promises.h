@@ -100,4 +100,11 @@ inline Scenario any_scenario() {
     return scenario;
 }
 
+/// The switch to post-copy that took effect.
+inline std::optional<ActionTaken> switch_of(const Report& report) {
+    for (const ActionTaken& taken : report.actions)
+        if (std::holds_alternative<StartPostCopy>(taken.action.what) && !taken.refused) return taken;
+    return std::nullopt;
+}
+
 }  // namespace vmmi::simulator::test
