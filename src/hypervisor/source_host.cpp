@@ -114,17 +114,26 @@ void SourceHost::execute(const Order& order) {
                    },
                    [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
                    [this](const order::Inspect& o) {
-                       Channel& channel = o.aside ? steering_ : looking_;
-                       channel.submit([this, &channel] { inspect(channel); });
+                       if (o.aside) return steer([this](Channel& channel) { inspect(channel); });
+                       looking_.submit([this] { inspect(looking_); });
                    },
-                   [this](const order::Apply& o) { steering_.submit([this, o] { apply(o); }); },
+                   [this](const order::Apply& o) { steer([this, o](Channel& channel) { apply(channel, o); }); },
                    [this](const order::Recover& o) { recovering_.submit([this, o] { recover(o); }); },
-                   [this](const order::Abort&) { steering_.submit([this] { abort(); }); },
-                   [this](const order::Resume&) { steering_.submit([this] { resume(); }); },
-                   [this](const order::Restore& o) { steering_.submit([this, o] { restore(o.downtime_limit); }); },
+                   [this](const order::Abort&) { steer([this](Channel& channel) { abort(channel); }); },
+                   [this](const order::Resume&) { steer([this](Channel& channel) { resume(channel); }); },
+                   [this](const order::Restore& o) {
+                       steer([this, o](Channel& channel) { restore(channel, o.downtime_limit); });
+                   },
                    [](const auto&) {},  // for others
                },
                order);
+}
+
+void SourceHost::steer(std::function<void(Channel&)> task) {
+    steering_.submit([this, task = std::move(task)] {
+        if (steering_.connection()) return task(steering_);
+        looking_.submit([this, task] { task(looking_); });
+    });
 }
 
 bool SourceHost::close(std::chrono::milliseconds patience) {
@@ -263,8 +272,8 @@ void SourceHost::inspect(Channel& channel) {
     post_(inspected);
 }
 
-void SourceHost::apply(const order::Apply& order) {
-    const NativeResult<virDomainPtr> domain = steering_.guest(uuid_);
+void SourceHost::apply(Channel& channel, const order::Apply& order) {
+    const NativeResult<virDomainPtr> domain = channel.guest(uuid_);
     if (!domain) return post_(event::ActionAnswered{order.index, domain.error()});
     const int answer =
         std::visit(Overloaded{
@@ -301,18 +310,18 @@ void SourceHost::recover(const order::Recover& order) {
     returned(error_unless(answer == 0));
 }
 
-void SourceHost::abort() {
-    const NativeResult<virDomainPtr> domain = steering_.guest(uuid_);
+void SourceHost::abort(Channel& channel) {
+    const NativeResult<virDomainPtr> domain = channel.guest(uuid_);
     if (!domain) return post_(event::AbortAnswered{domain.error()});
     post_(event::AbortAnswered{error_unless(virDomainAbortJob(*domain) == 0)});
 }
 
-void SourceHost::resume() {
-    if (const NativeResult<virDomainPtr> domain = steering_.guest(uuid_)) virDomainResume(*domain);
+void SourceHost::resume(Channel& channel) {
+    if (const NativeResult<virDomainPtr> domain = channel.guest(uuid_)) virDomainResume(*domain);
 }
 
-void SourceHost::restore(Milliseconds downtime_limit) {
-    if (const NativeResult<virDomainPtr> domain = steering_.guest(uuid_)) set_downtime_limit(*domain, downtime_limit);
+void SourceHost::restore(Channel& channel, Milliseconds downtime_limit) {
+    if (const NativeResult<virDomainPtr> domain = channel.guest(uuid_)) set_downtime_limit(*domain, downtime_limit);
 }
 
 }  // namespace vmmi::hypervisor

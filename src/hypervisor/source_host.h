@@ -53,11 +53,13 @@ class SourceHost {
     void limit_downtime(Milliseconds limit);
     void take_sample();
     void inspect(Channel& channel);
-    void apply(const order::Apply& order);
     void recover(const order::Recover& order);
-    void abort();
-    void resume();
-    void restore(Milliseconds downtime_limit);
+    /// On the steering channel; on the looking one where that cannot be opened, for want of a descriptor say.
+    void steer(std::function<void(Channel&)> task);
+    void apply(Channel& channel, const order::Apply& order);
+    void abort(Channel& channel);
+    void resume(Channel& channel);
+    void restore(Channel& channel, Milliseconds downtime_limit);
 
     Target target_;
     Post post_;
