@@ -56,7 +56,7 @@ Outcome failed(const Plugin& plugin, Error error) {
 }
 
 std::optional<Outcome> Run::run(int argc, char** argv) {
-    const Result<cli::CommandLine> line = cli::parse_command_line(plugin_, argc, argv);
+    const Result<cli::CommandLine> line = cli::parse_command_line(argc, argv);
     if (!line) return failed(plugin_, line.error());
     using Mode = cli::CommandLine::Mode;
     if (line->mode == Mode::help) {

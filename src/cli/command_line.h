@@ -21,7 +21,7 @@ struct CommandLine {
 };
 
 /// Fails with `missing_parameters` or `malformed_parameters`.
-Result<CommandLine> parse_command_line(const Plugin& plugin, int argc, const char* const* argv);
+Result<CommandLine> parse_command_line(int argc, const char* const* argv);
 
 /// The text of --help: usage, options and all configuration keys.
 std::string help_text(const Plugin& plugin);

@@ -20,7 +20,7 @@ Plugin plugin() {
 
 Result<CommandLine> parse(std::vector<const char*> arguments) {
     arguments.insert(arguments.begin(), "/usr/libexec/vmmi/demo");
-    return parse_command_line(plugin(), static_cast<int>(arguments.size()), arguments.data());
+    return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
 }
 
 Error problem(const std::vector<const char*>& arguments) {
@@ -107,7 +107,8 @@ TEST(CommandLine, RefusesControlCharactersInTheConfigurationsPath) {  // ARG-6
 }
 
 TEST(CommandLine, TakesNothingThatBeginsWithADashForAnArgument) {  // ARG-7 ARG-9
-    for (const char* option : {"---", "---x", "-$", "-1", "-V--progress", "-=", "--=x", "-hx", "--VM"}) {
+    for (const char* option :
+         {"---", "---x", "-$", "-1", "-V--progress", "-=", "--=x", "-hx", "--VM", "--vers", "--prog"}) {
         EXPECT_EQ(problem({option, destination, transport}).code, ErrorCode::malformed_parameters) << option;
         EXPECT_EQ(problem({vm, destination, transport, option}).code, ErrorCode::malformed_parameters) << option;
     }
@@ -150,7 +151,7 @@ TEST(CommandLine, ShowsControlCharactersEscaped) {
 
 TEST(CommandLine, MayHaveNoArgumentNotEvenAName) {  // ARG-5
     const char* nothing = nullptr;
-    const Result<CommandLine> line = parse_command_line(plugin(), 0, &nothing);
+    const Result<CommandLine> line = parse_command_line(0, &nothing);
     ASSERT_FALSE(line);
     EXPECT_EQ(line.error().code, ErrorCode::missing_parameters);
 }
