@@ -70,7 +70,6 @@ std::optional<Outcome> Run::run(int argc, char** argv) {
     }
     if (line->mode == Mode::migrate) {
         if (std::optional<Error> error = system::too_little_to_start()) return failed(plugin_, std::move(*error));
-        // Before any thread: only what forks alone can fork.
         guard_.emplace();
         events_.emplace();
     }
