@@ -118,7 +118,8 @@ Arguments tell_apart(int argc, const char* const* argv) {
         // The dash first: operands are told in their order, and the array stays as it is.
         const int found = getopt_long(argc, const_cast<char* const*>(argv), "-hV", known.data(), &which);
         if (found == -1) break;
-        const bool abbreviated = which >= 0 && std::string_view(argv[at]).substr(2) != known[static_cast<std::size_t>(which)].name;
+        const bool abbreviated =
+            which >= 0 && std::string_view(argv[at]).substr(2) != known[static_cast<std::size_t>(which)].name;
         switch (abbreviated ? '?' : found) {
             case operand:
                 arguments.operands.emplace_back(optarg);
@@ -189,7 +190,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
         return fail(unexpected({operands.begin() + std::ssize(positionals), operands.end()}));
     CommandLine line;
     line.progress = arguments.progress;
-    if (operands.size() > 0) line.vm = operands[0];
+    if (!operands.empty()) line.vm = operands[0];
     if (operands.size() > 1) line.destination_uri = operands[1];
     if (operands.size() > 2) line.migration_uri = operands[2];
     if (operands.size() > 3) line.config = operands[3];

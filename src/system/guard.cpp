@@ -17,13 +17,13 @@
 #include "system/fd.h"
 
 // A sanitizer's records belong to a thread, and the guard has none.
-#define VMMI_BARE [[gnu::no_sanitize("address", "thread", "undefined")]]
+#define VMMI_BARE __attribute__((no_sanitize("address", "thread", "undefined")))
 
 namespace vmmi::system {
 namespace {
 
 /// Short enough that a stop is over before anybody misses the plugin, long enough to cost nothing.
-constexpr int interval_ms = 90;
+constexpr long interval_ns = 90'000'000;
 
 struct Watched {
     int process;
@@ -32,9 +32,9 @@ struct Watched {
 
 static_assert(sizeof(long) == 8, "the system calls below are those of 64-bit machines");
 
-/// Of the guard, which runs in the plugin's own memory: a copy would take the plugin a millisecond, in faults afterwards for the most
-/// part. So it leaves everything but its stack alone. Hence no call of the C library but this one, which writes errno
-/// where a call fails, and then the plugin is gone.
+/// Of the guard, which runs in the plugin's own memory: a copy would take the plugin a millisecond, in faults
+/// afterwards for the most part. So it leaves everything but its stack alone. Hence no call of the C library but this
+/// one, which writes errno where a call fails, and then the plugin is gone.
 template <typename... Arguments>
 VMMI_BARE inline long call(long number, Arguments... arguments) {
     return ::syscall(number, arguments...);
@@ -68,7 +68,7 @@ VMMI_BARE int watch(void* opaque) {
     marked.si_value.sival_int = Guard::mark;
     for (;;) {
         pollfd end{process, POLLIN, 0};
-        timespec interval{0, interval_ms * 1'000'000};
+        timespec interval{0, interval_ns};
         if (call(SYS_ppoll, &end, 1, &interval, nullptr, 0) != 0) return 0;  // its end is all that there is to read
         char text[512];
         const long length = call(SYS_pread64, stat, text, sizeof text, 0L);
