@@ -137,15 +137,18 @@ struct Sample {
 
     Trigger trigger = Trigger::interval;
     Phase phase = Phase::precopy;
-    Milliseconds elapsed{0};            ///< since the job began, preparation of the destination included
-    int iteration = 0;                  ///< passes over the memory so far, the current one included; 0 before the first
-    Bytes total;                        ///< memory to migrate; zero in phase `storage`
-    Bytes remaining;                    ///< of the current pass; jumps up where the next one begins
-    Bytes transferred;                  ///< on the wire so far, re-sent pages included: may exceed `total`
-    BytesPerSecond bandwidth;           ///< over QEMU's last 100 ms window; frozen while the link stands still
-    BytesPerSecond dirty_rate;          ///< unique pages over the last pass; zero in the first one
-    Milliseconds expected_downtime{0};  ///< QEMU's own estimate
-    Milliseconds downtime_limit{0};     ///< in force, as far as it is known; zero = unknown
+    Milliseconds elapsed{0};  ///< since the job began, preparation of the destination included
+    int iteration = 0;        ///< passes over the memory so far, the current one included; 0 before the first
+    Bytes total;              ///< memory to migrate; zero in phase `storage`
+    Bytes remaining;          ///< of the current pass; jumps up where the next one begins
+    /// All that would have to be sent now, where QEMU looks at its dirty log all the time: from QEMU 11 on, with
+    /// post-copy enabled, every 50 ms.
+    std::optional<Bytes> dirty{};
+    Bytes transferred;                    ///< on the wire so far, re-sent pages included: may exceed `total`
+    BytesPerSecond bandwidth;             ///< over QEMU's last 100 ms window; frozen while the link stands still
+    BytesPerSecond dirty_rate;            ///< unique pages over the last pass; zero in the first one
+    Milliseconds expected_downtime{0};    ///< QEMU's own estimate
+    Milliseconds downtime_limit{0};       ///< in force, as far as it is known; zero = unknown
     std::optional<int> throttle_percent;  ///< auto-converge; absent until it throttles
     std::uint64_t postcopy_requests = 0;  ///< pages that the guest waited for at the destination, so far
     /// Since memory last moved. In phase `postcopy_failed`, zero or little means that it still moves: libvirt takes the

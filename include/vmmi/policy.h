@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "vmmi/migration.h"
@@ -31,6 +32,10 @@ class Policy {
     /// Called with every sample in the phases `storage`, `precopy`, `postcopy` and `postcopy_failed`. Most answers are
     /// empty: wait.
     virtual std::vector<Action> decide(const Sample& sample) = 0;
+
+    /// Called after `decide` in pre-copy: how soon it wants the next sample, where the usual interval is too long for
+    /// what it waits for. Without an override: it does not mind.
+    virtual std::optional<Milliseconds> next_sample_within() const;
 
     /// Called after `decide` where a post-copy is broken and its memory stands still: whether to stay with it. If not,
     /// the run ends with an error that says where the guest is and how to go on. Without an override: not.

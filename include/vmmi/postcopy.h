@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "vmmi/forecast.h"
 #include "vmmi/migration.h"
 #include "vmmi/network_health.h"
 #include "vmmi/result.h"
@@ -24,6 +25,33 @@ class PostCopySwitch {
   private:
     std::optional<Milliseconds> ordered_at_{};  ///< Sample::elapsed
     bool waits_for_link_ = false;
+};
+
+/// The moment for post-copy, since what is dirty when it begins is what the guest goes without.
+///
+/// Of a guest that writes to its memory in turns, what was sent stays clean until its turn comes again. With a working
+/// set of W bytes, written at d bytes/s over a link of b, what is dirty goes up and down between W and W·(1 − b/d),
+/// once in W/(d − b) seconds. The moment has come where it fell and begins to rise: then what the guest needs next is
+/// there. Where nothing goes up and down, it has come after a quarter of the longest wait, which is the time that
+/// sending all of it would take; where nobody tells what is dirty, at once.
+class LowMoment {
+  public:
+    explicit LowMoment(const Forecast& forecast) : forecast_(forecast) {}
+
+    /// With every sample from when post-copy is due.
+    bool has_come(const Sample& sample);
+    /// How soon it wants the next one.
+    Milliseconds interval() const;
+    Bytes most() const { return most_; }  ///< that was dirty meanwhile
+
+  private:
+    Milliseconds longest() const;
+
+    Forecast forecast_;
+    std::optional<Milliseconds> since_{};  ///< Sample::elapsed
+    Bytes most_{};
+    Bytes least_{};
+    Bytes least_since_{};  ///< since the most
 };
 
 /// Stays with a post-copy until it is done: tells when its memory stands still, and resumes it where it broke, again

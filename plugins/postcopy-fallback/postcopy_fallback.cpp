@@ -58,8 +58,26 @@ std::vector<Action> PostcopyFallback::decide(const Sample& sample) {
     const bool pass_began = forecaster_.add(sample);
     if (pass_began) begin_pass(sample);
     if (sample.iteration < 2 || switch_.under_way(sample)) return {};
-    std::optional<std::string> why = why_switch(sample, pass_began);
-    return why ? switch_.order(sample, forecaster_.network(), std::move(*why)) : std::vector<Action>{};
+    if (std::optional<std::string> why = ceiling_reached(sample, pass_began)) return switch_over(sample, *why);
+    if (!due_) {
+        std::optional<std::string> why = why_switch(sample, pass_began);
+        if (!why) return {};
+        due_ = Due{std::move(*why), LowMoment(forecaster_.forecast())};
+    }
+    if (!due_->moment.has_come(sample)) return {};
+    if (sample.dirty)
+        due_->why +=
+            fmt::format("; {} are dirty now, of up to {}", in_words(*sample.dirty), in_words(due_->moment.most()));
+    return switch_over(sample, due_->why);
+}
+
+std::vector<Action> PostcopyFallback::switch_over(const Sample& sample, std::string why) {
+    due_.reset();
+    return switch_.order(sample, forecaster_.network(), std::move(why));
+}
+
+std::optional<Milliseconds> PostcopyFallback::next_sample_within() const {
+    return due_ ? std::optional(due_->moment.interval()) : std::nullopt;
 }
 
 void PostcopyFallback::begin_pass(const Sample& sample) {
@@ -73,13 +91,17 @@ bool PostcopyFallback::guards(const Sample&) {
     return !guardian_.gave_up();
 }
 
-std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bool pass_began) const {
+std::optional<std::string> PostcopyFallback::ceiling_reached(const Sample& sample, bool pass_began) const {
     if (budget_.spent(storage_.memory_elapsed(sample), forecaster_.network().outage()))
         return fmt::format("{} passed, the ceiling for pre-copy of this guest; {} are left in pass {}",
                            in_words(*budget_.allowed), in_words(sample.remaining), sample.iteration);
     if (options_.after_iterations > 0 && pass_began && sample.iteration > options_.after_iterations)
         return fmt::format("pass {} begins with {}, after as many as are allowed", sample.iteration,
                            in_words(sample.remaining));
+    return std::nullopt;
+}
+
+std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bool pass_began) const {
     if (!options_.evidence) return std::nullopt;
     if (std::optional<std::string> why = why_after_the_first_pass(sample, pass_began)) return why;
     const std::optional<Forecast> told = forecast(sample, pass_began);

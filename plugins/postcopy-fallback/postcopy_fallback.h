@@ -32,9 +32,17 @@ class PostcopyFallback : public vmmi::Policy {
 
     vmmi::MigrationRequest plan(const vmmi::Guest& guest) override;
     std::vector<vmmi::Action> decide(const vmmi::Sample& sample) override;
+    std::optional<vmmi::Milliseconds> next_sample_within() const override;
     bool guards(const vmmi::Sample& broken) override;
 
   private:
+    struct Due {
+        std::string why;
+        vmmi::LowMoment moment;
+    };
+
+    std::vector<vmmi::Action> switch_over(const vmmi::Sample& sample, std::string why);
+    std::optional<std::string> ceiling_reached(const vmmi::Sample& sample, bool pass_began) const;
     std::optional<std::string> why_switch(const vmmi::Sample& sample, bool pass_began) const;
     std::optional<std::string> why_after_the_first_pass(const vmmi::Sample& sample, bool pass_began) const;
     std::optional<std::string> what_waiting_brings(const vmmi::Forecast& forecast, const vmmi::Sample& sample) const;
@@ -49,6 +57,7 @@ class PostcopyFallback : public vmmi::Policy {
     vmmi::Sample pass_;                   ///< the first sample of the current pass
     std::optional<vmmi::Bytes> least_{};  ///< that a pass began with, the first one excepted
     int stuck_ = 0;                       ///< passes in a row that began with hardly less, or more
+    std::optional<Due> due_{};            ///< post-copy, at the next good moment
     vmmi::PostCopySwitch switch_{};
     vmmi::Guardian guardian_;
 };

@@ -14,6 +14,10 @@ std::vector<Action> Policy::adopt(const Guest& guest, const Sample& now) {
     return actions;
 }
 
+std::optional<Milliseconds> Policy::next_sample_within() const {
+    return std::nullopt;
+}
+
 bool Policy::guards(const Sample&) {
     return false;
 }

@@ -157,6 +157,7 @@ class Session {
 
     JobStats stats_;
     PassCounter passes_;
+    std::optional<Bytes> dirty_{};  ///< at the last sample, where it is known
     std::optional<TimePoint> sampled_;
     bool sampling_ = false;    ///< an answer is awaited
     bool inspecting_ = false;  ///< the same, for the end

@@ -22,12 +22,13 @@ bool copying_disks(const JobStats& stats) {
     return stats.memory_total.count == 0 && stats.disk_total.count > 0;
 }
 
-std::string sample_line(const JobStats& stats) {
+std::string sample_line(const JobStats& stats, std::optional<Bytes> dirty) {
     if (copying_disks(stats))
         return fmt::format("sample: {} of {} bytes of disks left", stats.disk_remaining.count, stats.disk_total.count);
-    return fmt::format("sample: pass {}, {} of {} bytes left, {} sent, {} B/s, dirtied at {} B/s", stats.iteration,
+    return fmt::format("sample: pass {}, {} of {} bytes left, {} sent, {} B/s, dirtied at {} B/s{}", stats.iteration,
                        stats.memory_remaining.count, stats.memory_total.count, stats.memory_transferred.count,
-                       stats.bandwidth.count, stats.dirty_rate.count);
+                       stats.bandwidth.count, stats.dirty_rate.count,
+                       dirty ? fmt::format(", {} dirty", dirty->count) : std::string());
 }
 
 }  // namespace
@@ -69,9 +70,10 @@ void Session::follow(GuestState state, const JobStats& stats) {
     const JobStats counted = passes_.of(stats);
     const bool pass_began = counted.iteration > stats_.iteration;
     stats_ = counted;
+    dirty_ = passes_.looks_are_passes() ? std::nullopt : std::optional(stats.memory_remaining);
     // What a pass is like shows early in it, and when it ends, by what is left.
     if (deadline_) deadline_ = std::min(*deadline_, now_ + (pass_began ? short_interval : interval()));
-    note(Level::trace, sample_line(stats_));
+    note(Level::trace, sample_line(stats_, dirty_));
     sampled_ = now_;
     progress_.update(sample());
     count_lost_work();
@@ -143,6 +145,8 @@ void Session::ask_policy() {
         if (evidence_.abort_requested && !in_postcopy()) break;
         carry_out(std::move(action));
     }
+    if (const std::optional<Milliseconds> within = policy_.next_sample_within(); within && deadline_)
+        deadline_ = std::min(*deadline_, now_ + std::max(*within, shortest_interval));
     stay_or_let_go(now);
 }
 
@@ -153,6 +157,7 @@ Sample Session::sample() const {
     sample.iteration = stats_.iteration;
     sample.total = stats_.memory_total;
     sample.remaining = stats_.memory_remaining;
+    sample.dirty = dirty_;
     sample.transferred = stats_.memory_transferred;
     sample.bandwidth = stats_.bandwidth;
     sample.dirty_rate = stats_.dirty_rate;

@@ -22,6 +22,7 @@ class Recorder : public Policy {
         samples.push_back(sample);
         return policy_.decide(sample);
     }
+    std::optional<Milliseconds> next_sample_within() const override { return policy_.next_sample_within(); }
     bool guards(const Sample& broken) override { return policy_.guards(broken); }
 
     std::vector<Sample> samples;

@@ -27,6 +27,7 @@ class PlayedPolicy : public Policy {
         asked.push_back(sample);
         return answer ? answer(sample) : std::vector<Action>{};
     }
+    std::optional<Milliseconds> next_sample_within() const override { return within; }
     bool guards(const Sample& broken) override {
         asked_to_stay.push_back(broken);
         return stays;
@@ -42,7 +43,8 @@ class PlayedPolicy : public Policy {
     std::function<std::vector<Action>(const Sample&)> answer;
     std::vector<Guest> planned_for;
     std::vector<Sample> asked;
-    bool stays = false;  ///< with a broken post-copy
+    std::optional<Milliseconds> within;  ///< the next sample
+    bool stays = false;                  ///< with a broken post-copy
     std::vector<Sample> asked_to_stay;
 };
 

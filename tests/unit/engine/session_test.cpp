@@ -209,6 +209,49 @@ TEST(Session, TellsThePolicyTheFirstSampleOfEveryPass) {
     EXPECT_EQ(script.policy.asked[3].trigger, Trigger::iteration);
 }
 
+TEST(Session, TakesTheNextSampleWhenThePolicyWantsIt) {
+    Script script;
+    script.run();
+    script.policy.within = 120_ms;
+    script.tick();
+    script.tell(sampled());
+    EXPECT_EQ(*script.session.deadline() - script.now, 120_ms);
+    script.policy.within = 0_ms;
+    script.tick();
+    script.tell(sampled());
+    EXPECT_EQ(*script.session.deadline() - script.now, 50_ms) << "not without end";
+    script.policy.within = 60'000_ms;
+    script.tick();
+    script.tell(sampled());
+    EXPECT_LE(*script.session.deadline() - script.now, 1000_ms);
+}
+
+TEST(Session, TellsThePolicyWhatIsDirtyWhereQemuLooksAllTheTime) {
+    Script script;
+    script.run();
+    script.tick();
+    JobStats stats = running_job(1);
+    stats.memory_sent = mebibytes(100);
+    stats.memory_remaining = mebibytes(924);
+    script.tell(sampled(stats));
+    EXPECT_FALSE(script.policy.asked.back().dirty);
+    script.tick();
+    stats.iteration = 4;
+    stats.memory_sent = mebibytes(200);
+    stats.memory_remaining = mebibytes(850);
+    script.tell(sampled(stats));
+    EXPECT_EQ(script.policy.asked.back().iteration, 1);
+    EXPECT_EQ(script.policy.asked.back().remaining, mebibytes(824)) << "of the pass";
+    EXPECT_EQ(script.policy.asked.back().dirty, mebibytes(850));
+    script.tick();
+    stats.iteration = 8;
+    stats.memory_sent = mebibytes(300);
+    stats.memory_remaining = mebibytes(800);
+    script.tell(sampled(stats));
+    EXPECT_EQ(script.policy.asked.back().remaining, mebibytes(724));
+    EXPECT_EQ(script.policy.asked.back().dirty, mebibytes(800));
+}
+
 TEST(Session, GivesThePolicyEveryNumberOfTheSample) {
     Script script;
     script.run();

@@ -119,6 +119,57 @@ TEST(PostcopyFallback, SwitchesAtOnceWhereTheFirstPassLeavesMuchOfWhatItSent) {
     EXPECT_NE(taken->action.reason.find("% of what it sent"), std::string::npos) << taken->action.reason;
 }
 
+/// Samples as with QEMU 11: at the end of the first pass of 512 MiB, with so much dirty then and from look to look.
+std::vector<std::pair<int, std::string>> switches_with(const Object& given, const std::vector<std::uint64_t>& dirty) {
+    const Plugin plugin = postcopy_fallback::plugin();
+    const auto policy = plugin.make_policy(apply_keys(plugin.keys, given, "configuration").value()).value();
+    static_cast<void>(policy->plan(of(512)));
+    Sample sample;
+    sample.total = mebibytes(512);
+    sample.bandwidth = mebibytes_per_second(100);
+    for (sample.iteration = 1; sample.elapsed < 5'000_ms; sample.elapsed += 1'000_ms) {
+        sample.trigger = sample.elapsed == 0_ms ? Sample::Trigger::iteration : Sample::Trigger::interval;
+        sample.transferred = mebibytes(static_cast<std::uint64_t>(sample.elapsed.count()) / 10);
+        sample.remaining = sample.total - sample.transferred;
+        EXPECT_TRUE(policy->decide(sample).empty());
+        EXPECT_FALSE(policy->next_sample_within());
+    }
+    sample.iteration = 2;
+    sample.trigger = Sample::Trigger::iteration;
+    sample.dirty_rate = mebibytes_per_second(200);
+    sample.transferred = mebibytes(512);
+    sample.remaining = mebibytes(dirty.front());
+    std::vector<std::pair<int, std::string>> switches;
+    for (const std::uint64_t now : dirty) {
+        sample.dirty = mebibytes(now);
+        for (const Action& action : policy->decide(sample))
+            if (std::holds_alternative<StartPostCopy>(action.what))
+                switches.emplace_back(static_cast<int>(now), action.reason);
+        if (!switches.empty()) break;
+        EXPECT_TRUE(policy->next_sample_within());
+        sample.trigger = Sample::Trigger::interval;
+        sample.elapsed += 100_ms;
+        sample.transferred = sample.transferred + mebibytes(10);
+        sample.remaining = sample.remaining - mebibytes(10);
+    }
+    return switches;
+}
+
+TEST(PostcopyFallback, WaitsUntilAsLittleIsDirtyAsSeldom) {
+    const auto switches =
+        switches_with({}, {170, 180, 190, 200, 190, 180, 170, 160, 150, 140, 130, 120, 110, 121, 132});
+    ASSERT_EQ(switches.size(), 1U);
+    EXPECT_EQ(switches.front().first, 121);
+    EXPECT_NE(switches.front().second.find("121 MiB are dirty now, of up to 200 MiB"), std::string::npos)
+        << switches.front().second;
+}
+
+TEST(PostcopyFallback, WaitsForNoMomentAtACeiling) {
+    const auto switches = switches_with({{"postcopy", Object{{"afterIterations", 1}}}}, {170, 180, 190});
+    ASSERT_EQ(switches.size(), 1U);
+    EXPECT_EQ(switches.front().first, 170);
+}
+
 TEST(PostcopyFallback, SwitchesAsSoonAsTwoPassesLedNowhere) {
     const Report report = fallback_on(busy_in_part(), {{"xbzrle", false}});
     EXPECT_EQ(report.ending, Report::Ending::completed);
