@@ -20,8 +20,9 @@ constexpr double margin = 1.2;
 /// QEMU's own threshold is 0.5, and what it counts differs a little from what it tells.
 constexpr double high_share = 0.45;
 constexpr double sure = 0.8;
-/// Without a pass that began lower, for so long and so many passes: the throttle does not help.
-constexpr StallRule::Options patience{.factor = 0.96, .patience = Milliseconds(3'000)};
+/// Without a pass that began lower, for so long and so many passes: the throttle does not help. On a host without a
+/// processor to spare, short passes went up and down for 3 s before one of them fitted.
+constexpr StallRule::Options patience{.factor = 0.96, .patience = Milliseconds(4'000)};
 constexpr int patient_passes = 3;
 
 int throttle_of(const Sample& sample) {

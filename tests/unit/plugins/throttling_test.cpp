@@ -165,7 +165,7 @@ TEST(Throttling, EndsWhereItDoesNotHelp) {
     int passes = 3;
     std::vector<Action> actions;
     for (; passes < 10 && !has<AbortMigration>(actions); ++passes) actions = policy->decide(busy(passes, 75));
-    EXPECT_EQ(passes - 1, 6) << "after three passes under the throttle";
+    EXPECT_EQ(passes - 1, 7) << "after three passes and four seconds under the throttle";
     EXPECT_NE(actions.back().reason.find("does not help"), std::string::npos) << actions.back().reason;
 }
 
