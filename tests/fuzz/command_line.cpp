@@ -40,8 +40,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     }
     argv.push_back(nullptr);
 
-    const Result<cli::CommandLine> line =
-        cli::parse_command_line(static_cast<int>(arguments.size()), argv.data());
+    const Result<cli::CommandLine> line = cli::parse_command_line(static_cast<int>(arguments.size()), argv.data());
     if (!line) {
         require_sound(line.error(), {ErrorCode::malformed_parameters, ErrorCode::missing_parameters});
         if (hidden) require(line.error().details.find(secret) == std::string::npos, "an error shows no password");
