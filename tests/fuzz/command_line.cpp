@@ -16,9 +16,12 @@ constexpr std::string_view secret = "hunter2";
 
 /// A URI whose password is the secret, and nothing else of the secret.
 bool hides(std::string_view argument) {
-    const std::size_t begin = argument.find("://u:hunter2@");
-    if (begin == std::string_view::npos || begin > argument.find_first_of(":?")) return false;
-    return argument.find(secret, begin + 12) == std::string_view::npos;
+    constexpr std::string_view before = "://u:";
+    const std::size_t begin = argument.find(secret);
+    if (begin < before.size() || argument.find_first_of(":?") != begin - before.size()) return false;
+    if (argument.substr(begin - before.size(), before.size()) != before) return false;
+    const std::size_t end = begin + secret.size();
+    return argument.substr(end).starts_with('@') && argument.find(secret, end) == std::string_view::npos;
 }
 
 }  // namespace
