@@ -33,7 +33,7 @@ class Policy {
     /// empty: wait.
     virtual std::vector<Action> decide(const Sample& sample) = 0;
 
-    /// Called after `decide` in pre-copy: how soon it wants the next sample, where the usual interval is too long for
+    /// Called after `decide`: how soon it wants the next sample, where the usual interval is too long for
     /// what it waits for. Without an override: it does not mind.
     virtual std::optional<Milliseconds> next_sample_within() const;
 

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <vector>
-
 #include "vmmi/migration.h"
-#include "vmmi/result.h"
 #include "vmmi/settings.h"
 
 namespace vmmi {
 
-/// Makes xbzrle the default of `compression.methods`, of keys with those of migration_keys(): of memory that was sent
-/// before, what changed is sent again. Where little of each page changes, a guest converges that would not otherwise;
-/// where much does, it costs some of the source's processor time and memory.
-void prefer_xbzrle(std::vector<Key>& keys);
-/// As request_from, but for xbzrle where there are parallel connections: QEMU has it for the single one only.
-Result<MigrationRequest> request_preferring_xbzrle(const Settings& settings);
+/// The key `xbzrle`, true by default, for a plugin that has migration_keys(): of memory that was sent before, what
+/// changed is sent again. Where little of each page changes, a guest converges that would not otherwise; where much
+/// does, it costs some of the source's processor time and memory.
+Key xbzrle_key();
+/// Settings with that method in `compression.methods` where the key says so, and nothing else in them is in its way:
+/// another method, parallel connections, for which QEMU does not have it, or zero-copy.
+Settings with_xbzrle(const Settings& settings);
 
 /// Whether the request has it.
 bool uses_xbzrle(const MigrationRequest& request);

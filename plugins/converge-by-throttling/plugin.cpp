@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plugin's keys, and what they make of the policy.
 #include <fmt/format.h>
-
 #include <vmmi/migration_keys.h>
 #include <vmmi/xbzrle.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -29,13 +29,12 @@ std::vector<Key> keys() {
                    "pause as a last resort"),
         downtime_limits_key(),
         memory_ceiling_key(),
+        xbzrle_key(),
     };
     std::ranges::move(migration_keys(), std::back_inserter(keys));
-    // This plugin throttles: its user need not ask for it. And a guest that writes little of each page needs no
-    // throttle where no more than that is sent again.
+    // This plugin throttles: its user need not ask for it.
     std::vector<Key>& throttle = std::ranges::find(keys, "autoConverge", &Key::name)->children;
     std::ranges::find(throttle, "enabled", &Key::name)->fallback = true;
-    prefer_xbzrle(keys);
     return keys;
 }
 
@@ -71,7 +70,7 @@ std::optional<int> number(const Settings& settings, std::string_view path) {
 
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
     if (std::optional<Error> error = contradiction(settings)) return fail(std::move(*error));
-    Result<MigrationRequest> request = request_preferring_xbzrle(settings);
+    Result<MigrationRequest> request = request_from(with_xbzrle(settings));
     if (!request) return fail(request.error());
     const Result<DowntimeLimits> downtime = downtime_limits_from(settings);
     if (!downtime) return fail(downtime.error());

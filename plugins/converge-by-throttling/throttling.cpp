@@ -2,9 +2,9 @@
 #include "throttling.h"
 
 #include <fmt/format.h>
-
 #include <vmmi/explain.h>
 #include <vmmi/xbzrle.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>

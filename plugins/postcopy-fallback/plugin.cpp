@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vmmi/downtime_limits.h>
 #include <vmmi/migration_keys.h>
+#include <vmmi/xbzrle.h>
 
 #include "postcopy_fallback.h"
 
@@ -13,9 +14,7 @@ namespace {
 std::vector<Key> keys() {
     std::vector<Key> keys{
         integer_key("downtimeMs", 300, {1, longest_downtime}, "downtime limit: pre-copy ends where this suffices"),
-        boolean_key("xbzrle", true,
-                    "pages that change in a few words only are sent as differences; without effect where another "
-                    "method or parallel connections are configured"),
+        xbzrle_key(),
         object_key(
             "postcopy",
             {boolean_key("evidence", true, "switch as soon as it shows that pre-copy will not meet the limits"),
@@ -33,15 +32,10 @@ std::vector<Key> keys() {
     return keys;
 }
 
-bool excludes_xbzrle(const MigrationRequest& request) {
-    return !request.compression.methods.empty() || request.parallel_connections > 0 || request.zero_copy;
-}
-
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
-    Result<MigrationRequest> request = request_with_postcopy(settings);
+    Result<MigrationRequest> request = request_with_postcopy(with_xbzrle(settings));
     if (!request) return fail(request.error());
     request->downtime_limit = Milliseconds(settings.integer("downtimeMs"));
-    if (settings.boolean("xbzrle") && !excludes_xbzrle(*request)) request->compression.methods = {"xbzrle"};
 
     PostcopyFallback::Options options;
     options.request = std::move(*request);

@@ -54,7 +54,10 @@ MigrationRequest PostcopyFallback::plan(const Guest& guest) {
 std::vector<Action> PostcopyFallback::decide(const Sample& sample) {
     if (std::optional<Action> action = storage_.decide(sample)) return {std::move(*action)};
     if (sample.phase == Phase::storage) return {};
-    if (sample.phase != Phase::precopy) return guardian_.decide(sample);
+    if (sample.phase != Phase::precopy) {
+        due_.reset();
+        return guardian_.decide(sample);
+    }
     const bool pass_began = forecaster_.add(sample);
     if (pass_began) begin_pass(sample);
     if (sample.iteration < 2 || switch_.under_way(sample)) return {};

@@ -2,9 +2,9 @@
 #include "precopy.h"
 
 #include <fmt/format.h>
-
 #include <vmmi/migration_keys.h>
 #include <vmmi/xbzrle.h>
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -24,14 +24,14 @@ std::vector<Key> keys() {
         downtime_limits_key({integer_key(
             "steps", 5, {1, 100}, "raises from the initial to the maximum limit, one at an iteration boundary")}),
         memory_ceiling_key(),
+        xbzrle_key(),
     };
     std::ranges::move(migration_keys(), std::back_inserter(keys));
-    prefer_xbzrle(keys);
     return keys;
 }
 
 Result<std::unique_ptr<Policy>> make(const Settings& settings) {
-    Result<MigrationRequest> request = request_preferring_xbzrle(settings);
+    Result<MigrationRequest> request = request_from(with_xbzrle(settings));
     if (!request) return fail(request.error());
     const Result<DowntimeLimits> downtime = downtime_limits_from(settings);
     if (!downtime) return fail(downtime.error());

@@ -3,26 +3,23 @@
 
 #include <algorithm>
 #include <bit>
-
-#include "vmmi/migration_keys.h"
-
 namespace vmmi {
 
-void prefer_xbzrle(std::vector<Key>& keys) {
-    const auto compression = std::ranges::find(keys, "compression", &Key::name);
-    const auto methods = std::ranges::find(compression->children, "methods", &Key::name);
-    methods->fallback = List{"xbzrle"};
+Key xbzrle_key() {
+    return boolean_key("xbzrle", true,
+                       "of pages that were sent before, what changed is sent; without effect beside another method of "
+                       "compression, parallel connections or zero-copy");
 }
 
-Result<MigrationRequest> request_preferring_xbzrle(const Settings& settings) {
-    if (settings.integer("parallel.connections") == 0) return request_from(settings);
+Settings with_xbzrle(const Settings& settings) {
+    const bool in_the_way = !settings.list("compression.methods").empty() ||
+                            settings.integer("parallel.connections") > 0 || settings.boolean("zeroCopy");
+    if (!settings.boolean("xbzrle") || in_the_way) return settings;
     Object values = settings.values();
     Object compression = *values.find("compression")->get_if<Object>();
-    List methods = settings.list("compression.methods");
-    std::erase(methods, Value("xbzrle"));
-    compression.set("methods", std::move(methods));
+    compression.set("methods", List{"xbzrle"});
     values.set("compression", std::move(compression));
-    return request_from(Settings(std::move(values)));
+    return Settings(std::move(values));
 }
 
 bool uses_xbzrle(const MigrationRequest& request) {

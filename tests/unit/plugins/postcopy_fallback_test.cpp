@@ -164,6 +164,28 @@ TEST(PostcopyFallback, WaitsUntilAsLittleIsDirtyAsSeldom) {
         << switches.front().second;
 }
 
+TEST(PostcopyFallback, WaitsNoLongerWhereSomebodyElseSwitched) {
+    const Plugin plugin = postcopy_fallback::plugin();
+    const auto policy = plugin.make_policy(apply_keys(plugin.keys, {}, "configuration").value()).value();
+    static_cast<void>(policy->plan(of(512)));
+    Sample sample;
+    sample.total = sample.remaining = mebibytes(512);
+    sample.bandwidth = mebibytes_per_second(100);
+    sample.iteration = 1;
+    static_cast<void>(policy->decide(sample));
+    sample.iteration = 2;
+    sample.elapsed = 5'000_ms;
+    sample.trigger = Sample::Trigger::iteration;
+    sample.transferred = mebibytes(512);
+    sample.remaining = mebibytes(200);
+    sample.dirty = mebibytes(200);
+    EXPECT_TRUE(policy->decide(sample).empty());
+    EXPECT_TRUE(policy->next_sample_within());
+    sample.phase = Phase::postcopy;
+    EXPECT_TRUE(policy->decide(sample).empty());
+    EXPECT_FALSE(policy->next_sample_within());
+}
+
 TEST(PostcopyFallback, WaitsForNoMomentAtACeiling) {
     const auto switches = switches_with({{"postcopy", Object{{"afterIterations", 1}}}}, {170, 180, 190});
     ASSERT_EQ(switches.size(), 1U);

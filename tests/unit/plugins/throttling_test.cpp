@@ -76,7 +76,12 @@ TEST(ThrottlingPlan, SendsWhatChangedOfAPageWhereThatGoes) {
     EXPECT_TRUE(methods({{"parallel", four}}).empty());
     EXPECT_EQ(methods({{"parallel", four}, {"compression", Object{{"methods", List{"zstd"}}}}}),
               std::vector<std::string>{"zstd"});
-    EXPECT_TRUE(methods({{"compression", Object{{"methods", List{}}}}}).empty());
+    EXPECT_TRUE(methods({{"xbzrle", false}}).empty());
+    const auto contradictory = made({{"parallel", four}, {"compression", Object{{"methods", List{"xbzrle"}}}}});
+    ASSERT_FALSE(contradictory) << "who asks for it gets it or is told";
+    EXPECT_NE(contradictory.error().details.find("compression.methods excludes parallel.connections"),
+              std::string::npos)
+        << contradictory.error().details;
 }
 
 TEST(ThrottlingSettings, ContradictNowhere) {  // CFG-13
