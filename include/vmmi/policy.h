@@ -33,8 +33,8 @@ class Policy {
     /// empty: wait.
     virtual std::vector<Action> decide(const Sample& sample) = 0;
 
-    /// Called after `decide`: how soon it wants the next sample, where the usual interval is too long for
-    /// what it waits for. Without an override: it does not mind.
+    /// Called after `decide`: how soon it wants the next sample, where the usual interval is too long for what it waits
+    /// for; not sooner than after 50 ms. Without an override: it does not mind.
     virtual std::optional<Milliseconds> next_sample_within() const;
 
     /// Called after `decide` where a post-copy is broken and its memory stands still: whether to stay with it. If not,

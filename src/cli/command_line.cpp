@@ -100,7 +100,7 @@ struct Arguments {
     std::vector<std::string> unknown;
 };
 
-/// With getopt and not CLI11, whose streams initialize the locales of the C++ library: 0.6 MiB of every plugin.
+/// With getopt and not CLI11, whose streams initialize the locales of the C++ library: half a MiB of every plugin.
 Arguments tell_apart(int argc, const char* const* argv) {
     constexpr std::array<option, 6> known{{{"help", no_argument, nullptr, 'h'},
                                            {"version", no_argument, nullptr, 'V'},
