@@ -19,6 +19,12 @@
 // A sanitizer's records belong to a thread, and the guard has none.
 #define VMMI_BARE __attribute__((no_sanitize("address", "thread", "undefined")))
 
+#ifdef __SANITIZE_THREAD__
+// ThreadSanitizer takes any call of clone for a fork, of which it would be the other side, too.
+extern "C" int __clone(int (*)(void*), void*, int, void*, ...) noexcept;
+#define clone __clone
+#endif
+
 namespace vmmi::system {
 namespace {
 
