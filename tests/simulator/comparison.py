@@ -39,7 +39,7 @@ class Case:
 
 def ramp(initial: int, maximum: int) -> dict:
     """Without compression: these compare the passes over the memory as it is."""
-    return {"downtime": {"initialMs": initial, "maximumMs": maximum}, "compression": {"methods": []}}
+    return {"downtime": {"initialMs": initial, "maximumMs": maximum}, "xbzrle": False}
 
 
 CASES = [
