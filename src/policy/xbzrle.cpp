@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+
 namespace vmmi {
 
 Key xbzrle_key() {
