@@ -28,7 +28,8 @@ Orders Session::handle(const Event& event, TimePoint now) {
     now_ = now;
     orders_.clear();
     if (stage_ != Stage::finished) std::visit([this](const auto& e) { on(e); }, event);
-    if (pause_ends_ && deadline_ && !evidence_.abort_requested)
+    // Where the migration is ending, so does the pause.
+    if (stage_ == Stage::migrating && pause_ends_ && deadline_ && !evidence_.abort_requested)
         deadline_ = std::min(*deadline_, std::max(*pause_ends_, now_));
     return std::move(orders_);
 }

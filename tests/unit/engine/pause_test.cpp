@@ -48,6 +48,21 @@ TEST(Pause, ThatSufficesIsASuccess) {
     EXPECT_EQ(script.count_all<order::Abort>(), 0U);
 }
 
+TEST(Pause, WhoseEndComesAfterTheMigrationsIsOfNoMatter) {
+    Script script;
+    script.destination = GuestState::paused_for_migration;  // it takes its time to run there
+    pause(script);
+    script.tell(event::Lifecycle{Kind::migrated});
+    script.tell(event::MigrateReturned{});
+    script.pass(700_ms);
+    script.tell(inspected(GuestState::shut_off_migrated));
+    ASSERT_FALSE(script.ended());
+    script.tick();
+    ASSERT_FALSE(script.ended());
+    EXPECT_GT(script.session.deadline(), script.now) << "or it looks again and again, without a rest";
+    EXPECT_EQ(script.count_all<order::Abort>(), 0U);
+}
+
 TEST(Pause, ThatDoesNotSufficeIsAbortedInTime) {  // FAIL-13
     Script script;
     script.destination = GuestState::absent;

@@ -119,6 +119,9 @@ RC_GTEST_PROP(SessionProperty, KeepsItsRulesInAnyOrderOfEvents, ()) {  // PROC-1
         RC_ASSERT((status.progress_percent == 100) == script.succeeded());
         RC_ASSERT(!over || script.last.empty());
         RC_ASSERT(script.ended() != script.session.deadline().has_value());
+        // Or it would spin.
+        RC_ASSERT(!std::holds_alternative<event::Tick>(event) || script.ended() ||
+                  script.session.deadline() > script.now);
         percent = status.progress_percent;
     }
     RC_ASSERT(script.count_all<order::Start>() == 1U);
