@@ -194,7 +194,7 @@ void Qemu::sync() {
     period_dirtied_ += memory_.sync(now_);
     left_at_sync_ = memory_.unsent();
     if (now_ > period_began_ + shortest_period) {
-        // QEMU counts whole pages: where a fraction of one is expected, there is none.
+        // Whole pages, as in sent().
         throttle_.end_period(std::floor(period_dirtied_ / page_size) * page_size, transferred_ - period_sent_);
         dirty_rate_ = period_dirtied_ / seconds(now_ - period_began_);
         period_began_ = now_;

@@ -74,7 +74,8 @@ class Qemu {
     Memory::Travel travel() const;
     double sending_rate(double bandwidth) const;
     void pass(Instant until);
-    bool sent() const { return memory_.unsent() < 1; }
+    /// QEMU counts whole pages: where a fraction of one is expected, there is none.
+    bool sent() const { return memory_.unsent() < page_size; }
 
     const Scenario& scenario_;
     Memory memory_;

@@ -54,6 +54,17 @@ TEST(SimulatedPasses, OfRandomWritesFollowTheWritableWorkingSet) {
     }
 }
 
+TEST(SimulatedPasses, EndWhereNoWholePageIsLeft) {
+    // The first pass is over before QEMU has measured a bandwidth: until then, no rest but none is small enough.
+    Scenario scenario = plain({{.size = mebibytes(31), .dirty_rate = mebibytes_per_second(108)}, in_order(1, 857)});
+    scenario.guest.memory = mebibytes(60);
+    scenario.link.bandwidth = mebibytes_per_second(1341);
+    const Report r = run(scenario, strict);
+    EXPECT_EQ(r.ending, Report::Ending::completed);
+    EXPECT_LT(r.total_time, 400_ms);
+    EXPECT_LT(r.passes.size(), 100U);
+}
+
 TEST(SimulatedPasses, ABusierGuestThanTheLinkStaysAtItsPlateau) {
     Scenario scenario = plain({{.size = mebibytes(1024), .dirty_rate = mebibytes_per_second(200)}});
     scenario.patience = std::chrono::minutes(20);
