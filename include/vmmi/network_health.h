@@ -11,9 +11,10 @@ namespace vmmi {
 /// QEMU's own bandwidth does not serve: it stands frozen while the link is dead.
 ///
 /// Not judged: the time before the first pass, the pause of the switchover, a second for every pass that begins (QEMU
-/// reads the dirty bitmap), and a pass with less left than the link moves in a tenth of a second. Pages that need no
-/// traffic, zero or compressed, count as moved. A link that trickles on becomes the new average after some minutes; a
-/// dead one never does.
+/// reads the dirty bitmap), and a pass with less left than the link moves in a tenth of a second. Where passes are too
+/// short to be judged, the link is taken for healthy after a while, whatever it was before. Pages that need no traffic,
+/// zero or compressed, count as moved. A link that trickles on becomes the new average after some minutes; a dead one
+/// never does.
 class NetworkHealth {
   public:
     enum class State { healthy, degraded, broken };
@@ -68,6 +69,7 @@ class NetworkHealth {
     double slow_ = 0;  ///< seconds in a row below `degraded_below`
     double dead_ = 0;  ///< the same below `broken_below`
     double dead_traffic_ = 0;
+    double unjudged_ = 0;  ///< seconds in a row in which passes began, too short to tell
     double outage_ = 0;
     double outage_traffic_ = 0;
     double healthy_ = 0;

@@ -55,7 +55,12 @@ void NetworkHealth::judge() {
     // A moment's work is no ground to call a link slow; one that was slow before stays so.
     const bool enough = slow_ > 0 || in_bytes(last_->remaining) > tiny * reference;
     const bool evidence = time >= least_evidence && enough;
-    if (reference > 0 && evidence) {
+    // A link over which passes come and go is not dead, and whether it is slow, nothing tells any more.
+    unjudged_ = !evidence && window_.boundaries > 0 ? unjudged_ + window_.seconds : 0;
+    if (unjudged_ >= in_seconds(options_.patience)) {
+        slow_ = dead_ = dead_traffic_ = 0;
+        state_ = State::healthy;
+    } else if (reference > 0 && evidence) {
         const double share = std::max(window_.wire, window_.drained) / time / reference;
         slow_ = share < options_.degraded_below ? slow_ + window_.seconds : 0;
         const bool dead = share < options_.broken_below;
@@ -80,15 +85,18 @@ void NetworkHealth::judge() {
 }
 
 /// Only from what went over the wire as fast as it could: neither zero or compressed pages nor passes of a moment tell
-/// what the link takes, and a dead link tells nothing.
+/// what the link takes, and a dead link tells nothing. One that is slow even with what compression saves is told of by
+/// all that moves, or it would stay slow for ever.
 void NetworkHealth::learn() {
-    const bool telling = window_.wire > 0 && 2 * window_.wire >= window_.drained &&
-                         2 * pass_allowance * window_.boundaries <= window_.seconds;
+    const bool compressed = 2 * window_.wire < window_.drained;
+    const bool telling =
+        window_.wire > 0 && (!compressed || slow_ > 0) && 2 * pass_allowance * window_.boundaries <= window_.seconds;
     if (!telling) return;
     const double weight =
         dead_ > 0 ? window_.seconds / std::max(broken_memory, window_.seconds)
                   : window_.seconds / std::min(learnt_ + window_.seconds, std::max(memory, window_.seconds));
-    average_ += (rate_ - average_) * weight;
+    const double moved = compressed ? window_.drained / window_.seconds : rate_;
+    average_ += (moved - average_) * weight;
     learnt_ += window_.seconds;
 }
 

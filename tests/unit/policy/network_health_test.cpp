@@ -29,6 +29,15 @@ struct Link {
         }
     }
     void seconds(int count, std::uint64_t wire) { seconds(count, wire, wire); }
+    void passes_of_a_moment(int count) {
+        for (int i = 0; i < count; ++i) {
+            ++now.iteration;
+            now.remaining = mebibytes(20);
+            now.elapsed += Milliseconds(300);
+            now.transferred = now.transferred + mebibytes(2);
+            health.add(now);
+        }
+    }
 };
 
 TEST(NetworkHealth, IsHealthyAtItsAverage) {
@@ -97,6 +106,19 @@ TEST(NetworkHealth, GetsUsedToALinkThatTricklesOnButNotToADeadOne) {
     EXPECT_EQ(dead.health.state(), State::broken);
 }
 
+TEST(NetworkHealth, GetsUsedToASlowLinkThatCompressionHelps) {
+    for (const std::uint64_t drained : {30U, 5U}) {
+        Link link;
+        link.seconds(60, 100);
+        for (int pass = 0; pass < 300; ++pass) {
+            ++link.now.iteration;
+            link.now.remaining = mebibytes(1'000);
+            link.seconds(10, 1, drained);
+        }
+        EXPECT_EQ(link.health.state(), State::healthy) << drained;
+    }
+}
+
 TEST(NetworkHealth, TakesNeitherZeroNorCompressedPagesForAnOutage) {
     Link link;
     link.seconds(30, 100);
@@ -122,15 +144,24 @@ TEST(NetworkHealth, TakesATinyLastPassForNothing) {
 TEST(NetworkHealth, TakesPassesOfAMomentForNothing) {
     Link link;
     link.seconds(30, 100);
-    for (int i = 0; i < 200; ++i) {
-        ++link.now.iteration;
-        link.now.remaining = mebibytes(20);
-        link.now.elapsed += Milliseconds(300);
-        link.now.transferred = link.now.transferred + mebibytes(2);
-        link.health.add(link.now);
-    }
+    link.passes_of_a_moment(200);
     EXPECT_EQ(link.health.state(), State::healthy);
     EXPECT_EQ(link.health.outage(), Milliseconds(0));
+}
+
+TEST(NetworkHealth, KeepsNoStateThatNothingTellsOfAnyMore) {
+    for (const std::uint64_t rate : {30U, 0U}) {
+        Link link;
+        link.seconds(60, 100);
+        link.seconds(10, rate);
+        ASSERT_NE(link.health.state(), State::healthy);
+        const Milliseconds outage = link.health.outage();
+        link.passes_of_a_moment(4);
+        EXPECT_NE(link.health.state(), State::healthy) << "too early";
+        link.passes_of_a_moment(8);
+        EXPECT_EQ(link.health.state(), State::healthy);
+        EXPECT_EQ(link.health.outage(), outage);
+    }
 }
 
 TEST(NetworkHealth, TakesThePauseOfASwitchoverForNothing) {
