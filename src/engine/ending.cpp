@@ -32,6 +32,8 @@ bool alive(GuestState there) {
 bool Session::settled(Verdict verdict) const {
     if (!evidence_.source || !evidence_.destination || !evidence_.asked) return false;
     const GuestState here = evidence_.source->state;
+    const bool shut_off = here == GuestState::shut_off || here == GuestState::shut_off_migrated;
+    if (shut_off && !guest_.persistent) return false;  // a moment on its way out
     if (verdict == Verdict::completed && (alive(here) || here == GuestState::paused_for_migration)) return false;
     const GuestState there = *evidence_.destination;
     if (there == GuestState::unknown) return true;

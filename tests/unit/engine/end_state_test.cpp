@@ -47,6 +47,23 @@ TEST(EndState, OfASuccessIsARunningGuestAtTheDestination) {  // COMP-3
     EXPECT_EQ(script.session.outcome()->destination, GuestState::running);
 }
 
+TEST(EndState, OfATransientGuestIsNotTheMomentBeforeItIsGone) {
+    for (const GuestState moment : {GuestState::shut_off, GuestState::shut_off_migrated}) {
+        Script script;
+        script.destination = GuestState::running;
+        script.run();
+        script.tell(event::Lifecycle{Kind::migrated});
+        script.tell(event::JobCompleted{completed_job()});
+        script.tell(event::MigrateReturned{});
+        script.tell(inspected(moment));
+        ASSERT_FALSE(script.ended()) << to_string(moment);
+        script.tick();
+        script.tell(inspected(GuestState::absent));
+        ASSERT_TRUE(script.succeeded());
+        EXPECT_EQ(script.session.outcome()->source, GuestState::absent);
+    }
+}
+
 TEST(EndState, AtTheSourceFollowsFromTheEventWhereNobodyLooked) {
     for (const auto& [persistent, state] :
          {std::pair(false, GuestState::absent), std::pair(true, GuestState::shut_off_migrated)}) {

@@ -702,7 +702,7 @@ TEST(Session, TakesTheEventOfCompletionForASuccess) {
     script.tell(event::JobCompleted{completed_job()});
     EXPECT_FALSE(script.ended()) << "the call has the last step to do";
     script.tell(event::MigrateReturned{native_error()});
-    script.tell(inspected(GuestState::shut_off));
+    script.tell(inspected(GuestState::absent));
     EXPECT_TRUE(script.succeeded());
     EXPECT_EQ(script.session.outcome()->downtime, 42_ms);
 }

@@ -69,7 +69,9 @@ TEST(Takeover, SeesASuccess) {
 TEST(Takeover, WaitsForADefinitionThatTheMigrationTakesAway) {
     Script script;
     script.destination = GuestState::running;
-    script.tell(connected_to_a_migration());
+    event::Connected found = connected_to_a_migration();
+    found.guest.persistent = true;
+    script.tell(found);
     script.tell(event::Lifecycle{event::Lifecycle::Kind::migrated});
     script.tell(event::JobCompleted{completed_job()});
     script.tell(inspected(GuestState::shut_off_migrated));
@@ -84,7 +86,9 @@ TEST(Takeover, WaitsForADefinitionThatTheMigrationTakesAway) {
 TEST(Takeover, WaitsForADefinitionThatStaysForHalfASecondAtMost) {
     Script script;
     script.destination = GuestState::running;
-    script.tell(connected_to_a_migration());
+    event::Connected found = connected_to_a_migration();
+    found.guest.persistent = true;
+    script.tell(found);
     script.tell(event::Lifecycle{event::Lifecycle::Kind::migrated});
     script.tell(event::JobCompleted{completed_job()});
     const TimePoint told = script.now;
