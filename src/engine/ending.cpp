@@ -25,6 +25,10 @@ bool alive(GuestState there) {
     return there == GuestState::running || there == GuestState::paused;
 }
 
+bool stopped(GuestState here) {
+    return here == GuestState::shut_off || here == GuestState::shut_off_migrated;
+}
+
 }  // namespace
 
 /// Whether both hosts have what the verdict says, or the destination cannot be seen. After an abort, QEMU takes its
@@ -32,8 +36,7 @@ bool alive(GuestState there) {
 bool Session::settled(Verdict verdict) const {
     if (!evidence_.source || !evidence_.destination || !evidence_.asked) return false;
     const GuestState here = evidence_.source->state;
-    const bool shut_off = here == GuestState::shut_off || here == GuestState::shut_off_migrated;
-    if (shut_off && !guest_.persistent) return false;  // a moment on its way out
+    if (stopped(here) && !guest_.persistent) return false;  // a moment on its way out
     if (verdict == Verdict::completed && (alive(here) || here == GuestState::paused_for_migration)) return false;
     const GuestState there = *evidence_.destination;
     if (there == GuestState::unknown) return true;
@@ -44,8 +47,7 @@ bool Session::settled(Verdict verdict) const {
 /// Whether the guest's definition, still at the source, may be on its way out.
 bool Session::definition_may_go(Verdict verdict) const {
     return verdict == Verdict::completed && evidence_.taken_over && !evidence_.call && evidence_.source &&
-           (evidence_.source->state == GuestState::shut_off ||
-            evidence_.source->state == GuestState::shut_off_migrated);
+           stopped(evidence_.source->state);
 }
 
 /// A migration that was taken over may go to another host than the one that the caller named. Two names may be of one
