@@ -37,12 +37,20 @@ struct WorkingSet {
         random,      ///< any page at any time: T seconds dirty W(1 − exp(−dT/W)) bytes of unique pages
         sequential,  ///< one page after the other, round and round: they dirty min(W, dT)
     };
+    /// In order, and of the pages that were dirty when a pass began: the ones that are written to first. That depends
+    /// on where in its round the guest is, and decides how much of what a pass leaves is counted twice.
+    enum class First {
+        any,     ///< the mean
+        unsent,  ///< the next pass begins with the least
+        sent,    ///< with the most
+    };
 
     Bytes size;
     /// Writes, in bytes of pages touched a second, while nothing throttles the guest. Phases of a load are changes of
     /// it.
     Rate dirty_rate;
     Order order = Order::random;
+    First first = First::any;
     /// What xbzrle makes of a rewritten page of 4096 bytes; 4096 or more: it cannot be compressed.
     std::uint64_t delta_bytes = 4096;
 };

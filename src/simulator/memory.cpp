@@ -130,7 +130,16 @@ double Memory::fresh(const Part& part) {
     // In a fixed order, those that the last look did not find come first, and then the ones that it found, sent or not.
     const double others = part.size - part.found;
     if (part.dirty <= others || part.found <= 0) return std::min(part.dirty, others);
-    return others + (part.dirty - others) * sent / part.found;
+    const double again = part.dirty - others;
+    switch (part.set->first) {
+        case WorkingSet::First::unsent:
+            return others + std::max(0.0, again - part.unsent);
+        case WorkingSet::First::sent:
+            return others + std::min(again, sent);
+        case WorkingSet::First::any:
+            break;
+    }
+    return others + again * sent / part.found;
 }
 
 double Memory::recorded(Instant now) const {

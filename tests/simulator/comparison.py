@@ -170,10 +170,12 @@ def read(log: str, success: dict, zero_bytes: int, age: float) -> Real:
                 work_lost_seconds=0, passes=passes, memory_bytes=total, zero_bytes=zero_bytes, taken_over_after=age)
 
 
-def simulate(case: Case, real: Real, executable: Path, link: float = 1, writes: float = 1) -> Migration:
+def simulate(case: Case, real: Real, executable: Path, link: float = 1, writes: float = 1,
+             writes_first: str = "any") -> Migration:
     """The same in the simulator: of the real run it knows the guest's memory, and not what came of it. The link and the
     guest are that many times as fast as the case says."""
     scenario = scenario_of(case, real)
+    scenario["writesFirst"] = writes_first
     scenario["linkBytesPerSecond"] = round(link * scenario["linkBytesPerSecond"])
     scenario["dirtyBytesPerSecond"] = round(writes * scenario["dirtyBytesPerSecond"])
     report = run(scenario, executable)
@@ -183,9 +185,11 @@ def simulate(case: Case, real: Real, executable: Path, link: float = 1, writes: 
 
 
 def around(case: Case, real: Real, executable: Path, share: float) -> list[Migration]:
-    """What the simulator expects where the link and the guest are up to that share faster and slower than the case says."""
+    """What the simulator expects where the link and the guest are up to that share faster and slower than the case says,
+    and wherever in its round the guest is when a pass ends."""
     factors = (1 - share, 1, 1 + share)
-    return [simulate(case, real, executable, link, writes) for link in factors for writes in factors]
+    return [simulate(case, real, executable, link, writes, first)
+            for link in factors for writes in factors for first in ("any", "unsent", "sent")]
 
 
 def scenario_of(case: Case, real: Real) -> dict:

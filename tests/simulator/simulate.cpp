@@ -37,6 +37,7 @@ const std::vector<Key>& keys() {
         integer_key("zeroBytes", 0, any, "pages that hold zeros"),
         integer_key("workingSetBytes", 0, any, "what the guest rewrites, in order"),
         integer_key("dirtyBytesPerSecond", 0, any, "how fast"),
+        choice_key("writesFirst", "any", {"any", "unsent", "sent"}, "which of the dirty pages it comes to first"),
         integer_key("linkBytesPerSecond", 0, any, "bandwidth"),
         integer_key("otherBytes", 0, any, "what its kernel writes to besides, at random"),
         integer_key("otherBytesPerSecond", 0, any, "how fast"),
@@ -49,6 +50,12 @@ const std::vector<Key>& keys() {
     return all;
 }
 
+WorkingSet::First first(const std::string& name) {
+    return name == "unsent" ? WorkingSet::First::unsent
+           : name == "sent" ? WorkingSet::First::sent
+                            : WorkingSet::First::any;
+}
+
 Result<Report> simulated(const Object& given) {
     const Result<Settings> settings = apply_keys(keys(), given, "scenario");
     if (!settings) return fail(settings.error());
@@ -59,7 +66,8 @@ Result<Report> simulated(const Object& given) {
     if (number("workingSetBytes") > 0) {
         scenario.working_sets = {{.size = {number("workingSetBytes")},
                                   .dirty_rate = BytesPerSecond{number("dirtyBytesPerSecond")},
-                                  .order = WorkingSet::Order::sequential}};
+                                  .order = WorkingSet::Order::sequential,
+                                  .first = first(settings->text("writesFirst"))}};
     }
     if (number("otherBytes") > 0) {
         scenario.working_sets.push_back(

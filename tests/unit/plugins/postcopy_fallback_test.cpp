@@ -45,12 +45,12 @@ TEST(PostcopyFallback, LeavesOutXbzrleWhereItIsInTheWayOrNotWanted) {
     EXPECT_EQ(planned(mt).compression.methods, std::vector<std::string>{"mt"});
 }
 
-TEST(PostcopyFallback, GivesXbzrleRoomForWhatTheGuestMayWrite) {
+TEST(PostcopyFallback, GivesXbzrleAPlaceForEveryPage) {
     const auto cache = [](std::uint64_t memory, const Object& given = {}) {
         return planned(given, of(memory)).compression.xbzrle_cache;
     };
     EXPECT_EQ(cache(64), mebibytes(64));
-    EXPECT_EQ(cache(192), mebibytes(128));
+    EXPECT_EQ(cache(192), mebibytes(256));
     EXPECT_EQ(cache(65'536), mebibytes(1024));
     const Object own{{"compression", Object{{"methods", List{Value("xbzrle")}},
                                             {"xbzrle", Object{{"cacheBytes", std::int64_t{1} << 30}}}}}};

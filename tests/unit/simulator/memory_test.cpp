@@ -49,6 +49,27 @@ TEST(SimulatedMemory, WritesInOrderDirtyUpToTheWholeSet) {
     EXPECT_NEAR(dirtied(scenario, 6_s), 512 * mib, 1);
 }
 
+TEST(SimulatedMemory, WritesInOrderMeetWhatAPassLeftOrWhatItSent) {
+    // 512 MiB are dirty, 64 of them are left, and meanwhile the guest wrote to 300.
+    const auto next_pass = [](WorkingSet::First first) {
+        const Scenario scenario = with({.size = mebibytes(512),
+                                        .dirty_rate = mebibytes_per_second(100),
+                                        .order = WorkingSet::Order::sequential,
+                                        .first = first});
+        Memory memory(scenario);
+        memory.send(memory.unsent());
+        memory.write(Instant(0), 6_s, 1);
+        memory.sync(6_s);
+        memory.send(448 * mib);
+        memory.write(6_s, 9_s, 1);
+        memory.sync(9_s);
+        return memory.unsent() / mib;
+    };
+    EXPECT_NEAR(next_pass(WorkingSet::First::unsent), 300, 1e-6);
+    EXPECT_NEAR(next_pass(WorkingSet::First::sent), 364, 1e-6);
+    EXPECT_NEAR(next_pass(WorkingSet::First::any), 64 + 300 * 448.0 / 512, 1e-6);
+}
+
 TEST(SimulatedMemory, AThrottledGuestWritesLess) {
     const Scenario scenario =
         with({.size = mebibytes(512), .dirty_rate = mebibytes_per_second(100), .order = WorkingSet::Order::sequential});
