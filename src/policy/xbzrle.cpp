@@ -30,7 +30,7 @@ bool uses_xbzrle(const MigrationRequest& request) {
 void make_room_for_xbzrle(MigrationRequest& request, const Guest& guest) {
     if (!uses_xbzrle(request) || request.compression.xbzrle_cache) return;
     request.compression.xbzrle_cache =
-        std::clamp(Bytes{std::bit_ceil(guest.memory.count)}, mebibytes(64), mebibytes(1024));
+        Bytes{std::bit_ceil(std::clamp(guest.memory, mebibytes(64), mebibytes(1024)).count)};
 }
 
 }  // namespace vmmi

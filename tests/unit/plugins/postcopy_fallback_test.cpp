@@ -52,6 +52,7 @@ TEST(PostcopyFallback, GivesXbzrleAPlaceForEveryPage) {
     EXPECT_EQ(cache(64), mebibytes(64));
     EXPECT_EQ(cache(192), mebibytes(256));
     EXPECT_EQ(cache(65'536), mebibytes(1024));
+    EXPECT_EQ(cache(std::uint64_t{1} << 43), mebibytes(1024));
     const Object own{{"compression", Object{{"methods", List{Value("xbzrle")}},
                                             {"xbzrle", Object{{"cacheBytes", std::int64_t{1} << 30}}}}}};
     EXPECT_EQ(cache(192, own), mebibytes(1024));
