@@ -116,6 +116,7 @@ std::optional<Outcome> Run::check(const cli::CommandLine& line, const Result<Con
     const auto note = [&](std::optional<Error> error) {
         if (error) known.problems.push_back(std::move(*error));
     };
+    note(system::too_little_to_start());
     if (configuration) {
         known.connection = configuration->connection;
         known.patience = configuration->connection_timeout;
@@ -124,6 +125,7 @@ std::optional<Outcome> Run::check(const cli::CommandLine& line, const Result<Con
         else
             note(made.error());
         note(system::Log::check(*configuration));
+        if (configuration->runtime_directory) note(system::RuntimeData::check(*configuration->runtime_directory));
         note(hypervisor::check_credentials(configuration->credentials));
     } else {
         // Told to leave while the configuration was awaited: no question of its quality.

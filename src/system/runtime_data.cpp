@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <system_error>
 
@@ -56,26 +57,48 @@ std::optional<std::string> usual_folder() {
     return std::string(session) + "/vmmi";
 }
 
+/// The folder, or why it is none for this.
+tl::expected<Fd, std::string> open_folder(const std::string& path) {
+    Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!folder) return tl::unexpected(std::generic_category().message(errno));
+    struct stat info {};
+    if (::fstat(folder.get(), &info) != 0 || !is_private(info, S_IFDIR, S_IWGRP | S_IWOTH))
+        return tl::unexpected<std::string>("it belongs to another user, or others may write to it");
+    return folder;
+}
+
+Error bad_folder(const std::string& path, bool configured, const std::string& why) {
+    return {ErrorCode::bad_file_path, "bad runtime directory",
+            fmt::format("{}{}: {}; it is to be a folder of this user that nobody else may write to, or a new one in a "
+                        "folder that is there",
+                        configured ? "configuration.runtimeDirectory: " : "", quote(path), why)};
+}
+
 }  // namespace
 
 Result<RuntimeData> RuntimeData::open(const std::optional<std::string>& configured) {
     RuntimeData data;
     const std::optional<std::string> path = configured ? configured : usual_folder();
     if (!path) return data;
-    const auto bad = [&](const std::string& why) {
-        return fail(
-            ErrorCode::bad_file_path, "bad runtime directory",
-            fmt::format("{}{}: {}; it is to be a folder of this user that nobody else may write to, or a new one "
-                        "in a folder that is there",
-                        configured ? "configuration.runtimeDirectory: " : "", quote(*path), why));
-    };
-    if (::mkdir(path->c_str(), S_IRWXU) != 0 && errno != EEXIST) return bad(std::generic_category().message(errno));
-    data.folder_ = Fd(::open(path->c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!data.folder_) return bad(std::generic_category().message(errno));
-    struct stat info {};
-    if (::fstat(data.folder_.get(), &info) != 0 || !is_private(info, S_IFDIR, S_IWGRP | S_IWOTH))
-        return bad("it belongs to another user, or others may write to it");
+    if (::mkdir(path->c_str(), S_IRWXU) != 0 && errno != EEXIST)
+        return fail(bad_folder(*path, configured.has_value(), std::generic_category().message(errno)));
+    tl::expected<Fd, std::string> folder = open_folder(*path);
+    if (!folder) return fail(bad_folder(*path, configured.has_value(), folder.error()));
+    data.folder_ = std::move(*folder);
     return data;
+}
+
+std::optional<Error> RuntimeData::check(const std::string& configured) {
+    struct stat info {};
+    if (::lstat(configured.c_str(), &info) != 0 && errno == ENOENT) {
+        // What mkdir would need.
+        const std::filesystem::path parent = std::filesystem::path(configured).parent_path();
+        if (::faccessat(AT_FDCWD, parent.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return std::nullopt;
+        return bad_folder(configured, true, std::generic_category().message(errno));
+    }
+    const tl::expected<Fd, std::string> folder = open_folder(configured);
+    if (folder) return std::nullopt;
+    return bad_folder(configured, true, folder.error());
 }
 
 std::optional<std::string> RuntimeData::read(const std::string& uuid) const {

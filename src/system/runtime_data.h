@@ -23,6 +23,8 @@ class RuntimeData {
     /// Opens the folder, and makes it where only its last part is missing. Without `configured`: that of the system for
     /// root, that of the session for others, and none where there is no such folder. Fails with `bad_file_path`.
     static Result<RuntimeData> open(const std::optional<std::string>& configured);
+    /// Why `open` would fail with it. Makes nothing.
+    static std::optional<Error> check(const std::string& configured);
 
     /// What another process left about the guest, however long ago; nothing of our own.
     std::optional<std::string> read(const std::string& uuid) const;

@@ -42,6 +42,13 @@ def test_no_such_source(plugin):
     assert (checks["connection"]["code"], checks["guest"]["result"]) == (12, "skipped")
 
 
+def test_too_few_descriptors_for_a_migration(plugin):  # CHECK-1
+    limited = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh"]
+    found = checked(plugin, "-", stdin=configuration(), wrapper=limited)["configuration"]
+    assert (found["result"], found["code"]) == ("failed", 2)
+    assert "ulimit -n" in found["details"]
+
+
 def test_where_the_configuration_comes_from(plugin, tmp_path):
     path = tmp_path / "file.json"
     path.write_text(configuration())

@@ -264,6 +264,20 @@ def test_a_bad_log(plugin, host, tmp_path):  # CHECK-5
     assert found["configuration"]["code"] == 3
 
 
+@pytest.mark.parametrize("path", ["missing/runtime", "file"])
+def test_a_bad_runtime_directory(plugin, host, tmp_path, path):  # CHECK-1 CHECK-5
+    (tmp_path / "file").touch()
+    found = report(host(), plugin, runtimeDirectory=str(tmp_path / path))
+    assert found.unusual() == {"configuration": "failed"}
+    assert found["configuration"]["code"] == 3
+    assert f'runtimeDirectory: "{tmp_path / path}"' in found["configuration"]["details"]
+
+
+def test_a_runtime_directory_is_not_made(plugin, host, tmp_path):  # CHECK-1
+    assert report(host(), plugin, runtimeDirectory=str(tmp_path / "new")).unusual() == {}
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_bad_password_file(plugin, host, tmp_path):  # CHECK-5
     found = report(host(), plugin, connectionCredentials={"passwordFile": str(tmp_path / "missing")})
     assert found.results() == ["failed", "failed", "skipped", "skipped", "passed", "passed"]

@@ -111,6 +111,9 @@ TEST_F(RuntimeDataTest, NeedsAFolderOfItsOwn) {  // FAIL-15
         EXPECT_EQ(data.error().code, ErrorCode::bad_file_path);
         EXPECT_NE(data.error().details.find(why), std::string::npos) << data.error().details;
         EXPECT_NE(data.error().details.find("configuration.runtimeDirectory: \"" + where), std::string::npos);
+        const std::optional<Error> known_before = RuntimeData::check(where);
+        ASSERT_TRUE(known_before) << where;
+        EXPECT_EQ(known_before->details, data.error().details);
     };
     refused(folder / "no/such/parent", "No such file");
     refused(folder.write("file", ""), "Not a directory");
@@ -119,6 +122,13 @@ TEST_F(RuntimeDataTest, NeedsAFolderOfItsOwn) {  // FAIL-15
     refused(folder / "link", "");
     ::chmod(path.c_str(), 0770);
     refused(path, "others may write");
+}
+
+TEST_F(RuntimeDataTest, IsCheckedWithoutAFolderBeingMade) {  // CHECK-1
+    EXPECT_FALSE(RuntimeData::check(folder / "new"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "new"));
+    ASSERT_TRUE(RuntimeData::open(folder / "new"));
+    EXPECT_FALSE(RuntimeData::check(folder / "new"));
 }
 
 TEST_F(RuntimeDataTest, TakesAwayWhatWasAbandonedLongAgo) {  // FAIL-14
