@@ -16,6 +16,14 @@ from test_configuration import GOOD, default_path, other_etc  # noqa: F401
 SERVED = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 
 
+def test_nothing_is_prepared_for_a_migration(plugin):  # PROC-7
+    """No call is linked in that could make, define or remove anything at a host: storage, networks, secrets, guests."""
+    listed = subprocess.run(["nm", "--dynamic", "--undefined-only", plugin.path], capture_output=True, text=True, check=True)
+    calls = set(re.findall(r"\b(vir[A-Z]\w+)", listed.stdout))
+    assert "virDomainMigrateToURI3" in calls
+    assert [call for call in sorted(calls) if re.search(r"Create|Define|Delete|Undefine|Attach|Storage|Secret", call)] == []
+
+
 @pytest.mark.parametrize("config", [[], ["FILE"]], ids=["default", "file"])
 def test_standard_input_is_left_alone(plugin, tmp_path, config):  # PROC-10
     path = tmp_path / "file.json"

@@ -162,7 +162,7 @@ except OSError: end()""")
     assert failure(migration).code == libvmmi.FLOOD
 
 
-def test_a_flood_on_standard_output_costs_neither_memory_nor_time(scripts):
+def test_a_flood_on_standard_output_costs_neither_memory_nor_time(scripts):  # MSG-10
     migration = scripts.start("""
 signal.pthread_sigmask(signal.SIG_UNBLOCK, USUAL)
 signal.signal(signal.SIGINT, lambda *_: end(9))

@@ -50,6 +50,27 @@ TEST(Reading, AnErrorKeepsItsCodeAndTexts) {
     EXPECT_EQ(conclusion.result.code, 112);
 }
 
+TEST(Reading, KeysThatNobodyKnowsAreIgnored) {  // MSG-8
+    std::string text = one_line(success);
+    for (const char* object : {"\"workLostMs\": {", "\"success\": {", "\"completion\": {", "{\"vmmiVersion\""}) {
+        const std::size_t brace = text.find('{', text.find(object));
+        text.insert(brace + 1, R"("later": {"result": "error", "code": 1}, )");
+    }
+    const Conclusion conclusion = conclude(text, {0, 0}, "plugin x");
+    ASSERT_FALSE(conclusion.error) << text;
+    EXPECT_EQ(conclusion.result.work_lost_postcopy_ms, 3);
+}
+
+TEST(Reading, TheWordingDecidesNothing) {  // COMP-6
+    for (const char* wording : {"success", "the migration was aborted (code 9)", ""}) {
+        const std::string body = R"({"result": "error", "error": {"code": 13, "message": ")" + std::string(wording) +
+                                 R"(", "details": ")" + wording + "\"}}";
+        const Conclusion conclusion = conclude(completion(body), {1, 0}, "plugin x");
+        ASSERT_TRUE(conclusion.error) << body;
+        EXPECT_EQ(static_cast<int>(conclusion.error->code), 13) << body;
+    }
+}
+
 RC_GTEST_PROP(Reading, NothingThatIsWrittenIsMoreThanAnError, (const std::string& text)) {
     const Conclusion conclusion = conclude(text, {0, 0}, "plugin x");
     RC_ASSERT(conclusion.error.has_value());
