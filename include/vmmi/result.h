@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 
 namespace vmmi {
@@ -39,6 +40,9 @@ struct Error {
 
     friend bool operator==(const Error&, const Error&) = default;
 };
+
+/// Text from outside as an error shows it: in quotes, control characters escaped, cut after 80 bytes.
+std::string quote(std::string_view text);
 
 /// The outcome of anything that can fail at run time:
 ///

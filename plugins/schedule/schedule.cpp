@@ -62,7 +62,7 @@ Result<std::int64_t> parameter(const List& params, Range range, const char* unit
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size() || number < range.minimum || number > range.maximum)
-        return fail(malformed(fmt::format("{}.params[0]: expected {}, got \"{}\"", place, expected, text)));
+        return fail(malformed(fmt::format("{}.params[0]: expected {}, got {}", place, expected, quote(text))));
     return number;
 }
 

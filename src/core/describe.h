@@ -2,16 +2,14 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "core/job.h"
 #include "vmmi/migration.h"
+#include "vmmi/result.h"
 #include "vmmi/value.h"
 
 namespace vmmi {
 
-/// Text from outside as an error message shows it: in quotes, control characters escaped, cut after 80 bytes.
-std::string quote(std::string_view text);
 /// A value as an error message shows it: scalars as written, text quoted, with passwords in URIs masked, lists and
 /// objects by their kind.
 std::string describe(const Value& value);

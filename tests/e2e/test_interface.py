@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import signal
@@ -131,6 +132,49 @@ def test_sigquit_leaves_as_sigterm_does(start_guest, run_plugin, pair):  # SIG-1
     assert plugin.error(timeout=5)["code"] == 13
     wait_for("the end of the migration", lambda: guest.state_on(pair.source) is None, timeout=60)
     assert_moved(guest, pair)
+
+
+def test_sigterm_after_sigint_leaves_without_waiting_for_the_abort(start_guest, run_plugin, pair):  # SIG-6
+    guest = start_guest(**ENDLESS)
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE)
+    plugin.wait_migrating(passes=2)
+    plugin.signal(signal.SIGINT)
+    plugin.signal(signal.SIGTERM)
+    assert plugin.error(timeout=5)["code"] in (9, 13), "the abort may have been over before"
+    wait_for("the end of the job", lambda: "None" in pair.source.virsh("domjobinfo", guest.uuid), timeout=30)
+    assert_stayed(guest, pair)
+
+
+def test_an_unread_output_and_a_talking_libvirt_change_nothing(start_guest, run_plugin, pair, monkeypatch):  # MSG-5 MSG-9
+    monkeypatch.setenv("LIBVIRT_DEBUG", "1")
+    guest = start_guest(**LIGHT)
+    plugin = run_plugin(guest.uuid, downtime=ENOUGH)
+    plugin.wait_migrating()
+    fcntl.fcntl(plugin.process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    # More than the pipe holds, and nobody reads any of it.
+    for _ in range(40):
+        plugin.signal(signal.SIGUSR1)
+        time.sleep(0.02)
+    plugin.success()
+    assert_moved(guest, pair)
+
+
+def test_closed_channels_change_nothing(start_guest, run_plugin, pair):  # MSG-9 FAIL-10
+    guest = start_guest(**LIGHT)
+    plugin = run_plugin(guest.uuid, downtime=ENOUGH)
+    plugin.wait_migrating()
+    plugin.process.stdout.close()
+    plugin.process.stderr.close()
+    plugin.signal(signal.SIGUSR1)
+    assert plugin.process.wait(60) == 0
+    assert_moved(guest, pair)
+
+
+def test_a_guest_that_is_shut_off_and_a_daemon_that_is_not_there_are_told(start_guest, run_plugin, pair):  # FAIL-1 FAIL-5
+    guest = start_guest(**IDLE, persistent=True)
+    pair.source.virsh("destroy", guest.uuid)
+    assert run_plugin(guest.uuid).error(timeout=10)["code"] == 2
+    assert run_plugin(guest.uuid, connection="qemu+unix:///system?socket=/no/such/socket").error(timeout=10)["code"] == 12
 
 
 def test_no_process_of_a_plugin_outlives_it(start_guest, run_plugin):

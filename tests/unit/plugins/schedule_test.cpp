@@ -123,6 +123,8 @@ TEST(Schedule, RefusesParametersThatAreNoNumberInRange) {
     EXPECT_EQ(problem_of_steps({step(1, act("setDowntime", {"1e3"}))}),
               "configuration.schedule.stalling[0].action.params[0]: expected a number of ms from 1 to 2000000, as a "
               "string, got \"1e3\"");
+    EXPECT_LT(problem_of_steps({step(1, act("setDowntime", {std::string(4000, '9')}))}).size(), 300u)
+        << "no more of it is shown than tells it";
     EXPECT_EQ(problem_of_steps({step(1, act("setDowntime"))}),
               "configuration.schedule.stalling[0].action.params: expected a number of ms from 1 to 2000000, as a "
               "string, got 0 items");
