@@ -287,12 +287,13 @@ def test_completion_knows_every_command_and_option(name):
         assert re.search(rf"(--|-l ){option[2:]}\b", text), option
 
 
-def completed(words, environment):
+def completed(words, environment, folder=Path(COMMAND).parent):
     script = f"""
 . {COMPLETIONS / "vmmi.bash"}
 COMP_WORDS=({" ".join(f"'{word}'" for word in words)}); COMP_CWORD={len(words) - 1}; _vmmi; printf '%s\\n' "${{COMPREPLY[@]}}" """
-    path = f"{Path(COMMAND).parent}:{environment['PATH']}"
-    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment | {"PATH": path}).stdout.split()
+    path = f"{folder}:{environment['PATH']}"
+    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment | {"PATH": path}, cwd=folder)
+    return run.stdout.splitlines()
 
 
 def test_completion_of_bash_knows_guests_and_plugins(vmmi):
@@ -301,6 +302,17 @@ def test_completion_of_bash_knows_guests_and_plugins(vmmi):
     assert completed(["vmmi", "status", ""], vmmi.environment) == [VM]
     assert completed(["vmmi", "run", "--policy", "s"], vmmi.environment) == ["scripted"]
     assert "--force" in completed(["vmmi", "abort", "--"], vmmi.environment)
+
+
+@pytest.mark.parametrize("verb", ["run", "status"])
+def test_completion_of_bash_takes_names_of_guests_for_names(vmmi, tmp_path, verb):
+    for name in ("vmmi", "virsh"):
+        (tmp_path / name).write_text("#!/bin/sh\nprintf '%s\\n' '$(touch hit)' 'web 1' '`touch hit`' web2 '' ab\n")
+        (tmp_path / name).chmod(0o755)
+    assert completed(["vmmi", verb, ""], vmmi.environment, tmp_path) == [r"\$\(touch\ hit\)", r"web\ 1", r"\`touch\ hit\`", "web2", "ab"]
+    assert completed(["vmmi", verb, "w"], vmmi.environment, tmp_path) == [r"web\ 1", "web2"]
+    assert completed(["vmmi", verb, r"web\ "], vmmi.environment, tmp_path) == [r"web\ 1"]
+    assert not (tmp_path / "hit").exists()
 
 
 @pytest.mark.parametrize("shell, name", [("zsh", "_vmmi"), ("fish", "vmmi.fish")])
