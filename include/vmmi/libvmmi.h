@@ -28,6 +28,9 @@
  * Threads. A context may be used by any thread, one at a time or several. Calls on it do not wait for the plugin,
  * except where it says so here. vmmi_migrate() can be called by many threads at once.
  *
+ * Descriptors. Each migration in a context takes two, and a start some more for a moment; RLIMIT_NOFILE is to allow for
+ * that. VMMI_E_SYSTEM for want of them says nothing about a plugin, and loses no completion message.
+ *
  * Processes. After fork(), the child must not use a context of its parent but may free it, which changes nothing
  * outside of the child. No signal handler is installed and no signal is blocked; the plugin is a child of this process,
  * and only it is waited for. A host program that reaps all of its children, or ignores SIGCHLD, loses nothing but the

@@ -114,9 +114,13 @@ void Context::handle(std::uint64_t tag) {
         tell(entry, entry.migration.read(quiet));
         if (quiet) listen(entry, false);
     } else {
-        forget(entry);
-        tell(entry, entry.migration.process_ended());
+        finish(entry);
     }
+}
+
+void Context::finish(Entry& entry) {
+    forget(entry);
+    tell(entry, entry.migration.process_ended());
 }
 
 void Context::tick() {
@@ -126,6 +130,7 @@ void Context::tick() {
     bool running = false;
     bool awaited = false;
     for (auto& [number, entry] : entries_) {
+        if (entry->migration.is_gone()) finish(*entry);
         tell(*entry, entry->migration.tick(now));
         listen(*entry, true);
         running |= !entry->migration.has_ended();

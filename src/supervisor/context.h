@@ -65,6 +65,7 @@ class Context {
     void listen(Entry& entry, bool on);
     void handle(std::uint64_t tag);
     void tick();
+    void finish(Entry& entry);
     void forget(const Entry& entry) const;
     void arm(Milliseconds interval);
 

@@ -415,12 +415,13 @@ int vmmi_list_new(vmmi_context* context, vmmi_list** list, vmmi_error* error) {
         auto made = std::make_unique<vmmi_list>();
         const supervisor::Runs& runs = context->context->runs();
         runs.sweep();
-        for (const std::string& id : runs.ids()) {
-            std::optional<supervisor::Handle> handle = runs.handle(id);
-            if (!handle) continue;
-            const supervisor::Runs::Process process = runs.process(*handle);
-            const bool running = process.life != supervisor::Runs::Life::ended;
-            made->items.push_back({std::move(*handle), running ? process.identity.pid : 0, running});
+        Result<std::vector<supervisor::Handle>> handles = runs.handles();
+        if (!handles) return report(error, handles.error());
+        for (supervisor::Handle& handle : *handles) {
+            const Result<supervisor::Runs::Process> process = runs.process(handle);
+            if (!process) return report(error, process.error());
+            const bool running = process->life != supervisor::Runs::Life::ended;
+            made->items.push_back({std::move(handle), running ? process->identity.pid : 0, running});
         }
         *list = made.release();
         return succeed(error);

@@ -31,15 +31,18 @@ bool send(const system::Fd& pidfd, int number) {
 Result<Migration> Migration::start(const Runs& runs, const Request& request, const Patience& patience) {
     const Result<system::Fd> lock = runs.lock();
     if (!lock) return fail(lock.error());
-    const std::string key = Runs::key_of(request.vm, request.connection) + ".";
-    for (const std::string& id : runs.ids()) {
-        if (!id.starts_with(key)) continue;
-        const std::optional<Handle> other = runs.handle(id);
-        if (!other || runs.process(*other).life == Runs::Life::ended) continue;
+    const Result<std::vector<Handle>> others = runs.handles(Runs::key_of(request.vm, request.connection) + ".");
+    if (!others) return fail(others.error());
+    for (const Handle& other : *others) {
+        const Result<Runs::Process> process = runs.process(other);
+        if (!process) return fail(process.error());
+        if (process->life == Runs::Life::ended) continue;
         return refuse(VMMI_E_BUSY, "migration in progress",
-                      fmt::format("plugin {} is at work on guest {}, as {}; attach to that", other->plugin,
-                                  quote(request.vm), id));
+                      fmt::format("plugin {} is at work on guest {}, as {}; attach to that", other.plugin,
+                                  quote(request.vm), other.id));
     }
+    const Result<Place> here = this_place();
+    if (!here) return fail(here.error());
     Result<system::Fd> input = request.input();
     if (!input) return fail(input.error());
 
@@ -51,7 +54,7 @@ Result<Migration> Migration::start(const Runs& runs, const Request& request, con
     handle.destination = request.destination;
     handle.migration_uri = request.migration_uri;
     handle.plugin = request.plugin;
-    handle.place = this_place();
+    handle.place = *here;
     Result<Runs::Files> files = runs.make(handle);
     if (!files) return fail(files.error());
     Result<Child> child = spawn({.path = request.path,
@@ -78,17 +81,18 @@ Result<Migration> Migration::attach(const Runs& runs, const std::string& which, 
     Runs::Process process;
     // The newest first, and one at work before those that have ended.
     const std::string key = Runs::key_of(which, "") + ".";
-    std::vector<std::string> ids = runs.ids();
-    std::ranges::reverse(ids);
-    for (const std::string& id : ids) {
-        std::optional<Handle> handle = runs.handle(id);
-        if (!handle || !(id == which || id.starts_with(key) || handle->vm == which || handle->vm_name == which))
-            continue;
-        Runs::Process one = runs.process(*handle);
-        if (found && one.life == Runs::Life::ended) continue;
+    Result<std::vector<Handle>> handles = runs.handles();
+    if (!handles) return fail(handles.error());
+    std::ranges::reverse(*handles);
+    for (Handle& handle : *handles) {
+        const bool exactly = handle.id == which;
+        if (!(exactly || handle.id.starts_with(key) || handle.vm == which || handle.vm_name == which)) continue;
+        Result<Runs::Process> one = runs.process(handle);
+        if (!one) return fail(one.error());
+        if (found && one->life == Runs::Life::ended) continue;
         found = std::move(handle);
-        process = std::move(one);
-        if (process.life != Runs::Life::ended || id == which) break;
+        process = std::move(*one);
+        if (process.life != Runs::Life::ended || exactly) break;
     }
     if (!found) {
         return refuse(VMMI_E_NOT_FOUND, "no such migration",
@@ -104,6 +108,7 @@ Result<Migration> Migration::attach(const Runs& runs, const std::string& which, 
     }
     migration.pidfd_ = std::move(process.pidfd);
     migration.status_ = runs.open_status(migration.id());
+    if (!migration.status_ && is_shortage()) return not_looked_at("what " + migration.describe() + " says");
     return migration;
 }
 
@@ -194,7 +199,7 @@ Migration::News Migration::tick(Clock::time_point now) {
         if (pidfd_) send(pidfd_, SIGKILL);
         runs_->cut_completion(id(), longest_completion + 1);
     }
-    if (const News news = look_at_process(now); news != News::nothing) return news;
+    if (const News news = look_at_abort(now); news != News::nothing) return news;
     if (!status_deadline_) return News::nothing;
     if (is_shared_ || runs_->is_attached(id())) {
         // Another supervisor may have read the answer.
@@ -217,13 +222,8 @@ Migration::News Migration::tick(Clock::time_point now) {
     return News::no_status;
 }
 
-Migration::News Migration::look_at_process(Clock::time_point now) {
-    if (!pidfd_) {
-        Runs::Process process = runs_->process(handle_);
-        if (process.life == Runs::Life::ended) return process_ended();
-        return News::nothing;
-    }
-    if (!abort_began_) return News::nothing;
+Migration::News Migration::look_at_abort(Clock::time_point now) {
+    if (!pidfd_ || !abort_began_) return News::nothing;
     if (now >= abort_again_) {
         // One that somebody has stopped can serve nothing.
         send(pidfd_, SIGCONT);
@@ -235,12 +235,31 @@ Migration::News Migration::look_at_process(Clock::time_point now) {
     return News::stuck;
 }
 
+bool Migration::is_gone() const {
+    if (has_ended()) return false;
+    if (unread_ > 0) return true;
+    if (pidfd_) return false;
+    const Result<Runs::Process> process = runs_->process(handle_);
+    return process && process->life == Runs::Life::ended;
+}
+
 Migration::News Migration::process_ended() {
     if (has_ended()) return News::nothing;
+    // Nothing more is said there, and it may be the one descriptor that the completion message takes.
+    status_.reset();
+    Result<std::optional<std::string>> written = runs_->completion(id(), longest_completion);
+    constexpr int attempts = 10;
+    if (!written && ++unread_ < attempts) return News::nothing;
     const Ending ending = pidfd_ ? ending_of(pidfd_.get()) : Ending{};
-    const std::optional<std::string> written = runs_->completion(id(), longest_completion);
-    if (written) {
-        end(conclude(*written, ending, describe()));
+    if (!written) {
+        Error error = std::move(written.error());
+        error.details += "; the plugin has ended, and its completion message waits as " + id();
+        end(conclude(std::move(error), ending));
+        return News::ended;
+    }
+    unread_ = 0;
+    if (*written) {
+        end(conclude(**written, ending, describe()));
         runs_->cut_completion(id(), longest_completion + 1);
     } else {
         end(conclude(Error{static_cast<ErrorCode>(VMMI_E_NOT_FOUND), "already collected",
@@ -260,6 +279,10 @@ void Migration::end(Conclusion conclusion) {
 Result<void> Migration::collect() {
     if (!has_ended())
         return refuse(VMMI_E_MISUSE, "not ended", describe() + " is at work: there is nothing to collect");
+    if (unread_ > 0) {
+        return refuse(VMMI_E_SYSTEM, "not collected",
+                      "the completion message could not be read, and waits as " + id() + ": attach to that");
+    }
     runs_->collect(id());
     return {};
 }

@@ -45,6 +45,10 @@ class Migration {
     enum class News { nothing, status, no_status, stuck, ended };
     /// To be called when `output` is readable. `quiet`: it writes too much, and is not to be listened to until `tick`.
     News read(bool& quiet);
+    /// Its process has ended, where no descriptor tells that.
+    bool is_gone() const;
+    /// To be called when `process` is readable or `is_gone`, and when nobody waits for the descriptors any more. Where
+    /// the completion message cannot be read for now, nothing happens, and `is_gone` says so again.
     News process_ended();
     /// To be called about each second, while `is_awaited` ten times as often.
     News tick(Clock::time_point now);
@@ -65,7 +69,7 @@ class Migration {
 
     std::string describe() const;
     News take_line(std::string_view line);
-    News look_at_process(Clock::time_point now);
+    News look_at_abort(Clock::time_point now);
     void end(Conclusion conclusion);
 
     const Runs* runs_;
@@ -88,6 +92,7 @@ class Migration {
     std::optional<Clock::time_point> abort_began_;
     Clock::time_point abort_again_;
     bool told_stuck_ = false;
+    int unread_ = 0;  ///< how often the completion message could not be read
     std::optional<Conclusion> conclusion_;
 };
 

@@ -35,23 +35,25 @@ Result<system::Fd> open_directory(const std::string& directory) {
     const auto bad = [&](const std::string& why) {
         return refuse(VMMI_E_PLUGIN, "bad plugin directory", fmt::format("{}: {}", quote(directory), why));
     };
+    if (!folder && is_shortage()) return not_looked_at(quote(directory));
     if (!folder || ::fstat(folder.get(), &info) != 0) return bad(system_error());
     if (!is_trusted(info)) return bad("it is to belong to root or this user, and nobody else may write to it");
     return folder;
 }
 
-/// Why it is not to be run, or nothing.
-std::string obstacle(const system::Fd& folder, const std::string& name) {
+/// Why it is not to be run, or nothing. Fails with VMMI_E_SYSTEM where that cannot be told.
+Result<std::string> obstacle(const system::Fd& folder, const std::string& name) {
     open_how how{};
     how.flags = O_PATH | O_CLOEXEC;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     const system::Fd file(static_cast<int>(::syscall(SYS_openat2, folder.get(), name.c_str(), &how, sizeof how)));
+    if (!file && is_shortage()) return not_looked_at("plugin " + quote(name));
     if (!file) return errno == EXDEV ? "a link that leads out of the directory" : system_error();
     struct stat info {};
     if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return "not a regular file";
     if (!is_trusted(info)) return "it is to belong to root or this user, and nobody else may write to it";
     if (::faccessat(folder.get(), name.c_str(), X_OK, AT_EACCESS) != 0) return "not executable";
-    return {};
+    return std::string();
 }
 
 bool is_name(std::string_view name) {
@@ -115,7 +117,9 @@ Result<std::string> find_plugin(const std::string& directory, const std::string&
     if (!is_name(name)) return bad("not a name that a plugin can have: no path, and not \"migrate\"");
     const Result<system::Fd> folder = open_directory(directory);
     if (!folder) return fail(folder.error());
-    if (const std::string why = obstacle(*folder, name); !why.empty()) return bad(why);
+    const Result<std::string> why = obstacle(*folder, name);
+    if (!why) return fail(why.error());
+    if (!why->empty()) return bad(*why);
     return directory + "/" + name;
 }
 
@@ -127,7 +131,7 @@ Result<std::vector<std::string>> plugin_names(const std::string& directory) {
     if (!entries) return refuse(VMMI_E_PLUGIN, "bad plugin directory", quote(directory) + ": " + system_error());
     std::vector<std::string> names;
     while (const dirent* entry = ::readdir(entries.get())) {
-        if (is_name(entry->d_name) && obstacle(*folder, entry->d_name).empty()) names.emplace_back(entry->d_name);
+        if (is_name(entry->d_name) && obstacle(*folder, entry->d_name) == "") names.emplace_back(entry->d_name);
     }
     std::ranges::sort(names);
     return names;

@@ -7,17 +7,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
+#include <cerrno>
 #include <charconv>
+
+#include "supervisor/errors.h"
 
 namespace vmmi::supervisor {
 namespace {
 
-std::string first_bytes(const std::string& path) {
+/// Nothing, and errno, where it cannot be read.
+std::optional<std::string> first_bytes(const std::string& path) {
     const system::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     std::string text(1024, '\0');
-    const ssize_t length = file ? ::read(file.get(), text.data(), text.size()) : 0;
-    text.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+    const ssize_t length = file ? ::read(file.get(), text.data(), text.size()) : -1;
+    if (length < 0) return std::nullopt;
+    text.resize(static_cast<std::size_t>(length));
     return text;
 }
 
@@ -54,19 +58,27 @@ std::optional<Identity> identity_of(std::string_view stat) {
     return Identity{*pid, *started};
 }
 
-Place this_place() {
+Result<Place> this_place() {
     Place place;
-    place.boot = first_bytes("/proc/sys/kernel/random/boot_id");
+    const std::optional<std::string> boot = first_bytes("/proc/sys/kernel/random/boot_id");
+    if (!boot && is_shortage()) return not_looked_at("this boot");
+    place.boot = boot.value_or("");
     while (place.boot.ends_with('\n')) place.boot.pop_back();
     struct stat info {};
     if (::stat("/proc/self/ns/pid", &info) == 0) place.pid_namespace = info.st_ino;
     return place;
 }
 
-system::Fd open_process(const Identity& identity) {
+Result<system::Fd> open_process(const Identity& identity) {
+    const auto has_ended = [] { return errno == ESRCH || errno == ENOENT; };
+    const std::string path = fmt::format("/proc/{}/stat", identity.pid);
     system::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, identity.pid, 0)));
+    if (!pidfd && !has_ended()) return not_looked_at(fmt::format("process {}", identity.pid));
+    if (!pidfd) return pidfd;
     // Looked at after it was opened: if it is the right one now, it was the right one then.
-    if (!pidfd || identity_of(first_bytes(fmt::format("/proc/{}/stat", identity.pid))) != identity) return {};
+    const std::optional<std::string> line = first_bytes(path);
+    if (!line && !has_ended()) return not_looked_at(path);
+    if (!line || identity_of(*line) != identity) return system::Fd();
     return pidfd;
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "system/fd.h"
+#include "vmmi/result.h"
 
 namespace vmmi::supervisor {
 
@@ -32,9 +33,10 @@ struct Place {
 
     friend bool operator==(const Place&, const Place&) = default;
 };
-Place this_place();
+/// Fails with VMMI_E_SYSTEM where descriptors or memory are short.
+Result<Place> this_place();
 
-/// A descriptor of that very process, or none where it has ended.
-system::Fd open_process(const Identity& identity);
+/// A descriptor of that very process, or none where it has ended. Fails with VMMI_E_SYSTEM where that cannot be told.
+Result<system::Fd> open_process(const Identity& identity);
 
 }  // namespace vmmi::supervisor

@@ -104,13 +104,14 @@ std::string read_up_to(const system::Fd& file, std::size_t longest) {
     return text;
 }
 
-std::vector<std::string> names_in(const system::Fd& top, const std::string& path) {
+/// Nothing, and errno, where it cannot be read.
+std::optional<std::vector<std::string>> names_in(const system::Fd& top, const std::string& path) {
     system::Fd file(::openat(top.get(), path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     const auto close = [](DIR* folder) { ::closedir(folder); };
     const std::unique_ptr<DIR, decltype(close)> folder(file ? ::fdopendir(file.get()) : nullptr, close);
-    std::vector<std::string> names;
-    if (!folder) return names;
+    if (!folder) return std::nullopt;
     std::ignore = file.release();
+    std::vector<std::string> names;
     while (const dirent* entry = ::readdir(folder.get())) {
         const std::string name = entry->d_name;
         if (name != "." && name != "..") names.push_back(name);
@@ -146,7 +147,7 @@ Result<Runs> Runs::open(const std::string& configured) {
     };
     if (::mkdir(runs.path_.c_str(), S_IRWXU) != 0 && errno != EEXIST) return bad(system_error());
     runs.folder_ = system::Fd(::open(runs.path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!runs.folder_) return bad(system_error());
+    if (!runs.folder_) return is_shortage() ? not_looked_at(runs.path_) : bad(system_error());
     struct stat info {};
     if (::fstat(runs.folder_.get(), &info) != 0 || !is_private(info))
         return bad("it belongs to another user, or others may write to it");
@@ -176,19 +177,26 @@ Result<system::Fd> Runs::lock() const {
                               system_error()));
 }
 
-std::vector<std::string> Runs::ids() const {
-    std::vector<std::string> ids = names_in(folder_, ".");
-    std::erase_if(ids, [&](const std::string& id) { return !is_id(id) || has(id, "collected"); });
+Result<std::vector<Handle>> Runs::handles(const std::string& beginning) const {
+    std::optional<std::vector<std::string>> ids = names_in(folder_, ".");
+    if (!ids) return not_looked_at(path_);
+    std::erase_if(
+        *ids, [&](const std::string& id) { return !id.starts_with(beginning) || !is_id(id) || has(id, "collected"); });
     // Behind the key stands the time.
-    std::ranges::sort(ids, {}, [](const std::string& id) { return id.substr(std::min(id.rfind('.'), id.size())); });
-    return ids;
+    std::ranges::sort(*ids, {}, [](const std::string& id) { return id.substr(std::min(id.rfind('.'), id.size())); });
+    std::vector<Handle> handles;
+    for (const std::string& id : *ids) {
+        Result<std::optional<Handle>> one = handle(id);
+        if (!one) return fail(one.error());
+        if (*one) handles.push_back(std::move(**one));
+    }
+    return handles;
 }
 
-std::optional<Handle> Runs::handle(const std::string& id) const {
-    if (!is_id(id)) return std::nullopt;
+Result<std::optional<Handle>> Runs::handle(const std::string& id) const {
     const system::Fd file = open_file(id, "handle", O_RDONLY);
-    if (!file) return std::nullopt;
-    const Result<Object> read = message::parse_json(read_up_to(file, longest_handle));
+    if (!file && is_shortage()) return not_looked_at(fmt::format("{}/{}/handle", path_, id));
+    const Result<Object> read = message::parse_json(file ? read_up_to(file, longest_handle) : "");
     if (!read) return std::nullopt;
     Handle handle;
     handle.id = id;
@@ -214,10 +222,10 @@ Result<Runs::Files> Runs::make(Handle& handle) const {
                             static_cast<std::uint64_t>(now.tv_sec) * nanoseconds +
                                 static_cast<std::uint64_t>(now.tv_nsec) + distinct++ % 1000);
     const auto bad = [&](const char* what) {
-        const std::string why = system_error();
+        const int why = errno;
         remove(handle.id);
-        return refuse(VMMI_E_DIRECTORY, "runtime directory of no use",
-                      fmt::format("{}/{}/{} could not be made: {}", path_, handle.id, what, why));
+        return refuse(is_shortage(why) ? VMMI_E_SYSTEM : VMMI_E_DIRECTORY, "runtime directory of no use",
+                      fmt::format("{}/{}/{} could not be made: {}", path_, handle.id, what, system_error(why)));
     };
     if (::mkdirat(folder_.get(), handle.id.c_str(), S_IRWXU) != 0) return bad("");
     // In an order in which a reader never sees a handle without the rest.
@@ -244,41 +252,63 @@ void Runs::remove(const std::string& id) const {
     if (!is_id(id)) return;
     // The handle goes first: what a crash leaves in between is no run.
     ::unlinkat(folder_.get(), (id + "/handle").c_str(), 0);
-    for (const std::string& name : names_in(folder_, id))
+    // Where it cannot be read, `sweep` takes the rest.
+    for (const std::string& name : names_in(folder_, id).value_or(std::vector<std::string>{}))
         ::unlinkat(folder_.get(), fmt::format("{}/{}", id, name).c_str(), 0);
     ::unlinkat(folder_.get(), id.c_str(), AT_REMOVEDIR);
 }
 
-Runs::Process Runs::process(const Handle& handle) const {
+Result<Runs::Process> Runs::process(const Handle& handle) const {
     Process process;
-    const Place here = this_place();
-    if (handle.place.boot != here.boot) return process;
+    const Result<Place> here = this_place();
+    if (!here) return fail(here.error());
+    if (handle.place.boot != here->boot) return process;
     const system::Fd file = open_file(handle.id, "process", O_RDONLY);
+    if (!file && is_shortage()) return not_looked_at(fmt::format("{}/{}/process", path_, handle.id));
     const std::optional<Identity> identity = file ? identity_of(read_up_to(file, 1024)) : std::nullopt;
-    if (identity && handle.place == here) {
+    if (identity && handle.place == *here) {
+        Result<system::Fd> opened = open_process(*identity);
+        if (!opened && !is_dead(handle.id)) return fail(opened.error());
+        if (!opened) return process;
         process.identity = *identity;
-        process.pidfd = open_process(*identity);
+        process.pidfd = std::move(*opened);
         process.life = process.pidfd ? Life::alive : Life::ended;
         return process;
     }
     // Its number says nothing here, or it is about to write it: the lock tells.
-    if (is_locked(handle.id)) process.life = Life::elsewhere;
+    const Result<bool> locked = is_locked(handle.id);
+    if (!locked) return fail(locked.error());
+    if (*locked) process.life = Life::elsewhere;
     return process;
 }
 
-bool Runs::is_locked(const std::string& id) const {
+Result<bool> Runs::is_locked(const std::string& id) const {
     const system::Fd file = open_file(id, "completion", O_RDONLY);
+    if (!file && is_shortage()) return not_looked_at(fmt::format("{}/{}/completion", path_, id));
     return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+/// As its lock tells, and where nothing tells otherwise.
+bool Runs::is_dead(const std::string& id) const {
+    const Result<bool> locked = is_locked(id);
+    return locked && !*locked;
 }
 
 system::Fd Runs::open_file(const std::string& id, const char* name, int flags) const {
     system::Fd file = open_beneath(folder_, id + "/" + name, flags);
     struct stat info {};
+    if (!file || ::fstat(file.get(), &info) != 0) return {};
     // A FIFO or a file of ours, known under no other name.
-    if (!file || ::fstat(file.get(), &info) != 0 || !(S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode)) ||
-        info.st_uid != ::geteuid() || info.st_nlink > 1)
-        return {};
-    return file;
+    const bool ours =
+        (S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode)) && info.st_uid == ::geteuid() && info.st_nlink <= 1;
+    if (ours) return file;
+    errno = EPERM;
+    return {};
+}
+
+/// An empty file. It takes no descriptor.
+void Runs::make_mark(const std::string& id, const char* name) const {
+    ::mknodat(folder_.get(), fmt::format("{}/{}", id, name).c_str(), S_IFREG | S_IRUSR | S_IWUSR, 0);
 }
 
 bool Runs::has(const std::string& id, const char* name) const {
@@ -289,10 +319,10 @@ system::Fd Runs::open_status(const std::string& id) const {
     return open_file(id, "status", O_RDONLY);
 }
 
-std::optional<std::string> Runs::completion(const std::string& id, std::size_t longest) const {
+Result<std::optional<std::string>> Runs::completion(const std::string& id, std::size_t longest) const {
     const system::Fd file = open_file(id, "completion", O_RDONLY);
-    if (!file) return std::nullopt;
-    return read_up_to(file, longest + 1);
+    if (!file && errno != ENOENT) return not_looked_at(fmt::format("{}/{}/completion", path_, id));
+    return file ? std::optional(read_up_to(file, longest + 1)) : std::nullopt;
 }
 
 std::uint64_t Runs::completion_size(const std::string& id) const {
@@ -309,7 +339,7 @@ void Runs::cut_completion(const std::string& id, std::size_t size) const {
 }
 
 void Runs::mark_attached(const std::string& id) const {
-    open_file(id, "attached", O_WRONLY | O_CREAT);
+    make_mark(id, "attached");
 }
 
 bool Runs::is_attached(const std::string& id) const {
@@ -340,7 +370,7 @@ void Runs::collect(const std::string& id) const {
         remove(id);
         return;
     }
-    open_file(id, "collected", O_WRONLY | O_CREAT);
+    make_mark(id, "collected");
 }
 
 void Runs::sweep() const {
@@ -351,13 +381,18 @@ void Runs::sweep() const {
         struct stat info {};
         return ::fstatat(folder_.get(), path.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_mtime < now - age;
     };
-    for (const std::string& id : names_in(folder_, ".")) {
+    const auto has_ended = [&](const std::string& id) {
+        const Result<std::optional<Handle>> known = handle(id);
+        if (!known || !*known) return known && is_dead(id);
+        const Result<Process> one = process(**known);
+        return one && one->life == Life::ended;
+    };
+    for (const std::string& id : names_in(folder_, ".").value_or(std::vector<std::string>{})) {
         if (!is_id(id)) continue;
-        const std::optional<Handle> known = handle(id);
         const bool collected = older_than(id + "/collected", minute);
         // Without a handle, its maker crashed, or is about to write it.
-        const bool stillborn = !known && older_than(id, minute);
-        const bool abandoned = known && older_than(id + "/completion", week) && process(*known).life == Life::ended;
+        const bool stillborn = !has(id, "handle") && older_than(id, minute) && is_dead(id);
+        const bool abandoned = older_than(id + "/completion", week) && has_ended(id);
         if (collected || stillborn || abandoned) remove(id);
     }
 }

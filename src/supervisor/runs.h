@@ -49,9 +49,8 @@ class Runs {
 
     /// Held while a run is made, so that two processes never start plugins for one guest. Waits some seconds.
     Result<system::Fd> lock() const;
-    /// All ids, ordered by their start, without those that were collected.
-    std::vector<std::string> ids() const;
-    std::optional<Handle> handle(const std::string& id) const;
+    /// All whose id begins so, ordered by their start, without those that were collected. Fails with VMMI_E_SYSTEM.
+    Result<std::vector<Handle>> handles(const std::string& beginning = "") const;
 
     struct Files {
         system::Fd status;      ///< to read from, without waiting
@@ -73,11 +72,12 @@ class Runs {
         Identity identity;
         system::Fd pidfd;  ///< where it is alive
     };
-    Process process(const Handle& handle) const;
+    /// Fails with VMMI_E_SYSTEM where that cannot be told.
+    Result<Process> process(const Handle& handle) const;
 
     system::Fd open_status(const std::string& id) const;
-    /// Up to `longest` bytes and one more, or nothing where there is no such file.
-    std::optional<std::string> completion(const std::string& id, std::size_t longest) const;
+    /// Up to `longest` bytes and one more, or nothing where there is no such file. Fails with VMMI_E_SYSTEM.
+    Result<std::optional<std::string>> completion(const std::string& id, std::size_t longest) const;
     std::uint64_t completion_size(const std::string& id) const;
     /// Gives back what a flood took.
     void cut_completion(const std::string& id, std::size_t size) const;
@@ -97,9 +97,14 @@ class Runs {
     void sweep() const;
 
   private:
+    /// None, and errno, where it cannot be opened.
     system::Fd open_file(const std::string& id, const char* name, int flags) const;
+    void make_mark(const std::string& id, const char* name) const;
     bool has(const std::string& id, const char* name) const;
-    bool is_locked(const std::string& id) const;
+    /// Nothing where it is damaged. Fails with VMMI_E_SYSTEM where it cannot be looked at.
+    Result<std::optional<Handle>> handle(const std::string& id) const;
+    Result<bool> is_locked(const std::string& id) const;
+    bool is_dead(const std::string& id) const;
 
     system::Fd folder_;
     std::string path_;

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripted plugins, and a supervisor for them."""
 
+import contextlib
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -95,6 +97,25 @@ def scripts(tmp_path):
             migration.do("kill")
             migration.wait("ended")
     context.free()
+
+
+@contextlib.contextmanager
+def no_descriptor_left(spare=0):
+    """The process has as many descriptors as it may have, but for those."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open("/dev/null", os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(taken[0]))
+        for _ in range(spare):
+            os.close(taken.pop())
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.fixture

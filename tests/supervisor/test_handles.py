@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import libvmmi
-from conftest import OTHER, VM
+from conftest import OTHER, VM, no_descriptor_left
 from libvmmi import Context, Failure
 
 FOLDER = Path(__file__).parent
@@ -304,6 +304,85 @@ def test_ends_that_nobody_collects_go_in_time(scripts):
     long_ago = time.time() - 8 * 24 * 3600
     os.utime(scripts.runtime / migration.id / "completion", (long_ago, long_ago))
     assert scripts.context().list() == []
+
+
+@pytest.mark.parametrize("spare", range(3))
+def test_out_of_descriptors_nothing_is_taken_for_ended(scripts, spare):
+    process, identifier = application(scripts)
+    kill(process)
+    context = scripts.context()
+    with no_descriptor_left(spare):
+        for attempt in (context.list, lambda: context.attach(VM), lambda: context.start(**scripts.parameters())):
+            try:
+                found = attempt()
+            except Failure as failure:
+                assert failure.code == libvmmi.BUSY or (failure.code == libvmmi.SYSTEM and "ulimit -n" in failure.details)
+            else:
+                assert not isinstance(found, list) or [item["running"] for item in found] == [1]
+                context.wait(0)
+                assert context.events == []
+    assert context.attach(identifier).ask().progress_percent == 42
+
+
+def test_out_of_descriptors_the_completion_message_is_read_all_the_same(scripts, tmp_path):
+    migration = scripts.start(f"serve(until={str(tmp_path / 'done')!r})")
+    migration.ask()
+    (tmp_path / "done").touch()
+    with no_descriptor_left():
+        migration.conclude()
+    assert migration.result().code == 0
+    migration.do("collect")
+
+
+def test_a_completion_message_that_cannot_be_read_is_asked_for_again(scripts, tmp_path):
+    migration = scripts.start(f"serve(until={str(tmp_path / 'done')!r})")
+    folder = scripts.runtime / migration.id
+    (folder / "completion").rename(tmp_path / "aside")
+    (folder / "completion").symlink_to(tmp_path / "aside")
+    (tmp_path / "done").touch()
+    migration.context.wait(0.5)
+    migration.context.wait(1.5)
+    assert migration.context.events == []
+    (tmp_path / "aside").rename(folder / "completion")
+    migration.conclude()
+    assert migration.result().code == 0
+
+
+def test_a_completion_message_that_cannot_be_read_is_not_thrown_away(scripts, tmp_path):
+    migration = scripts.start("serve()")
+    folder = scripts.runtime / migration.id
+    (folder / "completion").rename(tmp_path / "aside")
+    (folder / "completion").symlink_to(tmp_path / "aside")
+    migration.do("abort")
+    with pytest.raises(Failure) as raised:
+        migration.conclude()
+    assert raised.value.code == libvmmi.SYSTEM and migration.id in raised.value.details
+    with pytest.raises(Failure):
+        migration.do("collect")
+    (tmp_path / "aside").rename(folder / "completion")
+    with pytest.raises(Failure) as raised:
+        scripts.context().attach(VM).conclude()
+    assert raised.value.code == 9
+
+
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_a_plugin_at_work_keeps_its_folder_whatever_became_of_its_handle(scripts, how):
+    migration = scripts.start()
+    migration.ask()
+    folder = scripts.runtime / migration.id
+    whole = (folder / "handle").read_bytes()
+    (folder / "handle").write_bytes(b"{") if how == "damaged" else (folder / "handle").unlink()
+    long_ago = time.time() - 8 * 24 * 3600
+    for path in (folder, folder / "completion"):
+        os.utime(path, (long_ago, long_ago))
+    assert scripts.context().list() == []
+    (folder / "handle").write_bytes(whole)
+    (folder / "handle").chmod(0o600)
+    assert migration.ask().progress_percent == 42
+    migration.do("abort")
+    with pytest.raises(Failure) as raised:
+        migration.conclude()
+    assert raised.value.code == 9
 
 
 def test_plugins_are_listed_with_what_they_say(scripts):

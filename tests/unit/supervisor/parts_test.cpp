@@ -39,10 +39,13 @@ RC_GTEST_PROP(Process, NoTextIsTooMuch, (const std::string& text)) {
 }
 
 TEST(Process, ThisOneIsFoundAndNoOtherOfItsNumber) {
-    const Place here = this_place();
-    EXPECT_EQ(here.boot.size(), 36U);
-    EXPECT_NE(here.pid_namespace, 0U);
-    EXPECT_FALSE(open_process({::getpid(), 1})) << "it began at another moment";
+    const Result<Place> here = this_place();
+    ASSERT_TRUE(here);
+    EXPECT_EQ(here->boot.size(), 36U);
+    EXPECT_NE(here->pid_namespace, 0U);
+    const Result<system::Fd> other = open_process({::getpid(), 1});
+    ASSERT_TRUE(other);
+    EXPECT_FALSE(*other) << "it began at another moment";
 }
 
 TEST(Request, DerivesWhereTheMemoryGoes) {
