@@ -163,6 +163,9 @@ Migration::News Migration::take_line(std::string_view line) {
 
 Result<void> Migration::request_status() {
     if (has_ended()) return refuse(VMMI_E_NOT_FOUND, "it has ended", describe() + " has ended");
+    // What lies there answers somebody who did not wait for it: taken for this answer, all that follow would be late.
+    bool quiet = false;
+    if (!status_deadline_) read(quiet);
     garbage_.clear();
     status_error_.reset();
     published_ = runs_->published_status(id()).stamp;

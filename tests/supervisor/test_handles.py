@@ -117,6 +117,24 @@ assert context.list() == []
 """
 
 
+def test_an_answer_that_nobody_waited_for_is_not_the_next_ones(scripts, tmp_path):
+    counting = f"""
+for number in range(1, 100):
+    signal.sigwait(USUAL)
+    status(iteration=number)
+    open({str(tmp_path / 'answered')!r}, 'w').write(str(number))"""
+    process, _ = application(scripts, counting)
+    plugin = scripts.context().list()[0]["pid"]
+    for number in (1, 2):
+        os.kill(plugin, signal.SIGUSR1)
+        until = time.monotonic() + 20
+        while not (tmp_path / "answered").exists() or (tmp_path / "answered").read_text() != str(number):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    kill(process)
+    assert [scripts.context().attach(VM).ask().iteration for _ in range(3)] == [3, 4, 5]
+
+
 def test_two_supervisors_at_once_both_get_status_and_completion(scripts):
     migration = scripts.start()
     text = SECOND.format(folder=str(FOLDER), options={key: str(value) for key, value in scripts.options.items()}, vm=VM)
