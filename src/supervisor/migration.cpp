@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include "core/describe.h"
 #include "supervisor/errors.h"
@@ -17,8 +18,10 @@
 namespace vmmi::supervisor {
 namespace {
 
-/// What a plugin may write to standard output between two ticks: far more than it is asked for.
+/// What a plugin may write to standard output in a second: far more than it is asked for.
 constexpr std::size_t output_budget = std::size_t{1} << 20;
+/// Shorter than that second, since ticks come a little early at times.
+constexpr Milliseconds budget_interval(900);
 /// The last bound of a flood on standard error, where no supervisor is alive. It holds for the plugin's log, too.
 constexpr std::uint64_t largest_file = std::uint64_t{256} << 20;
 
@@ -118,6 +121,13 @@ std::string Migration::describe() const {
 }
 
 Migration::News Migration::read(bool& quiet) {
+    const News news = read_lines(quiet);
+    if (std::exchange(fresh_, false) && (is_shared_ || runs_->is_attached(id())))
+        runs_->publish_status(id(), last_json_);
+    return news;
+}
+
+Migration::News Migration::read_lines(bool& quiet) {
     News news = News::nothing;
     std::array<char, 16384> block{};
     while (status_ && budget_ > 0) {
@@ -155,7 +165,7 @@ Migration::News Migration::take_line(std::string_view line) {
     }
     last_ = *status;
     last_json_ = std::string(line);
-    if (is_shared_ || runs_->is_attached(id())) runs_->publish_status(id(), last_json_);
+    fresh_ = true;
     if (!status_deadline_) return News::nothing;
     status_deadline_.reset();
     return News::status;
@@ -196,7 +206,10 @@ Result<void> Migration::signal(int number) {
 
 Migration::News Migration::tick(Clock::time_point now) {
     if (has_ended()) return News::nothing;
-    budget_ = output_budget;
+    if (now >= budget_again_) {
+        budget_ = output_budget;
+        budget_again_ = now + budget_interval;
+    }
     if (runs_->completion_size(id()) > longest_completion) {
         // It is broken and nobody knows what it does next; the migration is libvirt's, and goes on.
         if (pidfd_) send(pidfd_, SIGKILL);

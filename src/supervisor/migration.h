@@ -68,6 +68,7 @@ class Migration {
     Migration(const Runs& runs, const Patience& patience) : runs_(&runs), patience_(patience) {}
 
     std::string describe() const;
+    News read_lines(bool& quiet);
     News take_line(std::string_view line);
     News look_at_abort(Clock::time_point now);
     void end(Conclusion conclusion);
@@ -81,7 +82,9 @@ class Migration {
 
     std::string line_;       ///< what came of a line that has no end yet
     bool skipping_ = false;  ///< it grew too long
+    bool fresh_ = false;     ///< the last status has not been published
     std::size_t budget_ = 0;
+    Clock::time_point budget_again_;
     std::optional<Clock::time_point> status_deadline_;
     std::uint64_t published_ = 0;
     std::string garbage_;  ///< the first line that was none, since it was asked

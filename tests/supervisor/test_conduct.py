@@ -177,6 +177,33 @@ while True: os.write(1, b'no status \\n' * 1000)""")
     assert failure(migration).code == 9
 
 
+def io_of_this_process(name):
+    return int(dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())[name])
+
+
+def test_a_flood_is_listened_to_no_more_while_a_status_is_awaited(scripts):
+    migration = scripts.start("while True: os.write(1, b'no status \\n' * 1000)", context=scripts.context(status_timeout_ms=2900))
+    before = io_of_this_process("rchar")
+    migration.request_status()
+    migration.wait("no status")
+    assert io_of_this_process("rchar") - before < 8 << 20
+    migration.do("kill")
+    assert failure(migration).code == libvmmi.CRASHED
+
+
+def test_of_many_statuses_at_once_the_last_one_is_passed_on(scripts):
+    migration = scripts.start("signal.sigwait(USUAL)\nfor n in range(2000): status(iteration=n)\nserve()")
+    other = scripts.context().attach(VM)
+    before = io_of_this_process("syscw")
+    until = time.monotonic() + 20
+    migration.ask()
+    while migration.status().iteration < 1999:
+        assert time.monotonic() < until
+        migration.context.wait(0.5)
+    assert io_of_this_process("syscw") - before < 1000
+    other.free()
+
+
 def test_a_line_without_end_is_forgotten(scripts):
     migration = scripts.start("""
 os.write(1, b'x' * 300000)
