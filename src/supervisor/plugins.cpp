@@ -110,11 +110,17 @@ std::string plugin_directory(const std::string& configured) {
     return whole ? whole.get() : directory;
 }
 
+Result<void> check_plugin_name(const std::string& name) {
+    if (is_name(name)) return {};
+    return refuse(VMMI_E_PLUGIN, "no such plugin",
+                  quote(name) + ": not a name that a plugin can have: no path, and not \"migrate\"");
+}
+
 Result<std::string> find_plugin(const std::string& directory, const std::string& name) {
     const auto bad = [&](const std::string& why) {
         return refuse(VMMI_E_PLUGIN, "no such plugin", fmt::format("{} in {}: {}", quote(name), quote(directory), why));
     };
-    if (!is_name(name)) return bad("not a name that a plugin can have: no path, and not \"migrate\"");
+    if (const Result<void> named = check_plugin_name(name); !named) return fail(named.error());
     const Result<system::Fd> folder = open_directory(directory);
     if (!folder) return fail(folder.error());
     const Result<std::string> why = obstacle(*folder, name);

@@ -13,6 +13,9 @@ namespace vmmi::supervisor {
 /// The canonical directory of the interface, or another one.
 std::string plugin_directory(const std::string& configured);
 
+/// Whether a plugin can have that name: no path, and not "migrate". Fails with VMMI_E_PLUGIN.
+Result<void> check_plugin_name(const std::string& name);
+
 /// The path of the plugin of that name. Nothing else is run: no path, no link that leads out of the directory, nothing
 /// that somebody else than root or this user could have written. Fails with VMMI_E_PLUGIN.
 Result<std::string> find_plugin(const std::string& directory, const std::string& name);

@@ -26,7 +26,8 @@ std::string text(const char* given) {
     return given != nullptr ? given : "";
 }
 
-/// The message that the plugin will read: what is given, or else its default file. Empty: there is none.
+/// The message that the plugin will read: what is given, or else its default file. Empty: there is none. The plugin's
+/// name has been checked.
 Result<std::string> configuration_of(const vmmi_parameters& parameters) {
     if (parameters.configuration != nullptr) return text(parameters.configuration);
     const std::string path = fmt::format("{}/{}.json", VMMI_CONFIG_DIR, text(parameters.plugin));
@@ -70,6 +71,8 @@ Result<std::string> derived_migration_uri(const std::string& destination) {
 }
 
 Result<std::string> connection_of(const vmmi_parameters& parameters) {
+    const std::string plugin = text(parameters.plugin);
+    if (const Result<void> named = check_plugin_name(plugin); !plugin.empty() && !named) return fail(named.error());
     if (const std::string given = text(parameters.connection); !given.empty()) return given;
     const std::string usual = "qemu:///system";
     const Result<std::string> message = configuration_of(parameters);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What outlives the application, and what several supervisors do to one another."""
 
+import ctypes
 import json
 import os
 import signal
@@ -300,6 +301,11 @@ def test_names_of_plugins_lead_nowhere_else(scripts, tmp_path):
         with pytest.raises(Failure) as raised:
             context.start(**scripts.parameters(plugin=name))
         assert raised.value.code in (libvmmi.PLUGIN, 7), name
+        if "not a name" in raised.value.details:
+            # Nor to a configuration, where only a guest is looked for.
+            with pytest.raises(Failure) as looked:
+                libvmmi.call("vmmi_find_domain", ctypes.byref(libvmmi.parameters(**scripts.parameters(plugin=name))), None, None)
+            assert (looked.value.code, looked.value.details) == (libvmmi.PLUGIN, raised.value.details)
     for name in ["inside", "in"]:
         context.start(**scripts.parameters(plugin=name)).conclude()
     assert list(scripts.runtime.glob("*.*")) != []
