@@ -39,7 +39,7 @@ Context::~Context() = default;
 Result<std::unique_ptr<Context>> Context::open(Options options) {
     Result<Runs> runs = Runs::open(options.runtime_directory);
     if (!runs) return fail(runs.error());
-    runs->sweep();
+    runs->sweep_at_times();
     std::unique_ptr<Context> context(new Context(std::move(options), std::move(*runs)));
     if (!context->epoll_ || !context->timer_ || !watch(context->epoll_, context->timer_.get(), 0))
         return refuse(VMMI_E_SYSTEM, "no descriptor", "no epoll or timer descriptor: " + system_error());

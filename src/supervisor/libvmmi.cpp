@@ -161,7 +161,7 @@ Result<Context::Entry*> start(Context& context, const vmmi_parameters& parameter
     const auto request = supervisor::make_request(taken(parameters), context.options().plugin_directory);
     if (!request) return vmmi::fail(request.error());
     const std::lock_guard lock(context.mutex());
-    context.runs().sweep();
+    context.runs().sweep_at_times();
     Result<Migration> migration = Migration::start(context.runs(), *request, context.options().patience);
     if (!migration) return vmmi::fail(migration.error());
     return context.add(std::move(*migration));

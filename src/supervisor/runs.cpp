@@ -30,6 +30,7 @@ namespace vmmi::supervisor {
 namespace {
 
 constexpr std::size_t longest_handle = 64 << 10;
+constexpr std::time_t minute = 60;
 /// A folder of the right owner that others cannot write to is as private as its user made it.
 bool is_private(const struct stat& info) {
     return S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
@@ -374,7 +375,6 @@ void Runs::collect(const std::string& id) const {
 }
 
 void Runs::sweep() const {
-    constexpr std::time_t minute = 60;
     constexpr std::time_t week = std::time_t{7} * 24 * 60 * minute;
     const std::time_t now = std::time(nullptr);
     const auto older_than = [&](const std::string& path, std::time_t age) {
@@ -395,6 +395,16 @@ void Runs::sweep() const {
         const bool abandoned = older_than(id + "/completion", week) && has_ended(id);
         if (collected || stillborn || abandoned) remove(id);
     }
+}
+
+void Runs::sweep_at_times() const {
+    // The lock file's time is that of the last one. Without that file, nothing was ever started here.
+    struct stat info {};
+    if (::fstatat(folder_.get(), ".lock", &info, AT_SYMLINK_NOFOLLOW) != 0) return;
+    const std::time_t now = std::time(nullptr);
+    if (info.st_mtime <= now && now < info.st_mtime + minute) return;
+    ::utimensat(folder_.get(), ".lock", nullptr, AT_SYMLINK_NOFOLLOW);
+    sweep();
 }
 
 }  // namespace vmmi::supervisor

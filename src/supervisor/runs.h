@@ -95,6 +95,8 @@ class Runs {
     void collect(const std::string& id) const;
     /// Takes away what was collected a while ago, and what nobody collected for a week.
     void sweep() const;
+    /// The same, at most once a minute by whatever process: it looks at every run.
+    void sweep_at_times() const;
 
   private:
     /// None, and errno, where it cannot be opened.

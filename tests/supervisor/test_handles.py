@@ -322,6 +322,19 @@ def test_a_plugin_that_cannot_be_executed_leaves_no_handle(scripts):
     assert context.list() == []
 
 
+def test_a_start_does_not_look_at_every_run(scripts):
+    migration = scripts.start("end()")
+    migration.conclude()
+    long_ago = time.time() - 8 * 24 * 3600
+    left = scripts.runtime / migration.id
+    os.utime(left / "completion", (long_ago, long_ago))
+    scripts.start(vm=OTHER).do("abort")
+    assert left.exists()
+    os.utime(scripts.runtime / ".lock", (long_ago, long_ago))
+    scripts.start("end()", vm=VM).conclude()
+    assert not left.exists(), "now and then it does"
+
+
 def test_ends_that_nobody_collects_go_in_time(scripts):
     migration = scripts.start("end()")
     migration.conclude()
