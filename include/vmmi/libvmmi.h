@@ -226,7 +226,8 @@ VMMI_PUBLIC int vmmi_start(vmmi_context* context, const vmmi_parameters* paramet
                            vmmi_error* error);
 /*
  * Takes up a migration that this or any other process of this user has started: `which` is an id of vmmi_item, a UUID,
- * or a name. One whose plugin has ended gives VMMI_EVENT_ENDED at once.
+ * or a name, VMMI_E_MISUSE where plugins are at work on several guests of that name. One whose plugin has ended gives
+ * VMMI_EVENT_ENDED at once.
  */
 VMMI_PUBLIC int vmmi_attach(vmmi_context* context, const char* which, vmmi_migration** migration, vmmi_error* error);
 /* Lets go of it. The plugin goes on; the handle in the runtime directory stays. */

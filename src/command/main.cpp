@@ -46,11 +46,22 @@ int check(const CommandLine& line, Session& session) {
     return succeeded;
 }
 
+void add(Failure& failure, const std::string& text) {
+    const std::string details = failure.details + text;
+    failure.details[details.copy(failure.details, sizeof failure.details - 1)] = '\0';
+}
+
 vmmi_migration* attach(const CommandLine& line, Session& session, int& status) {
     vmmi_migration* migration = nullptr;
     Failure failure;
-    if (vmmi_attach(session.context(), line.vm.c_str(), &migration, &failure) != VMMI_OK)
-        status = session.tell(failure);
+    int code = vmmi_attach(session.context(), line.vm.c_str(), &migration, &failure);
+    if (code == VMMI_E_NOT_FOUND) {
+        const std::vector<std::string> ids = session.find_migrations(line.vm);
+        if (ids.size() == 1) code = vmmi_attach(session.context(), ids[0].c_str(), &migration, &failure);
+        if (ids.size() > 1)
+            add(failure, fmt::format("; but on guests of that name, as {}: say one of these", fmt::join(ids, " and ")));
+    }
+    if (code != VMMI_OK) status = session.tell(failure);
     return migration;
 }
 

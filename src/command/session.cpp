@@ -9,6 +9,8 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <string_view>
 
 #include "command/progress.h"
 
@@ -80,6 +82,31 @@ bool Session::find_guest(vmmi_parameters& parameters) {
     parameters.vm = uuid_.c_str();
     parameters.vm_name = name_.c_str();
     return true;
+}
+
+std::vector<std::string> Session::find_migrations(const std::string& name) const {
+    vmmi_list* list = nullptr;
+    if (vmmi_list_new(context_, &list, nullptr) != VMMI_OK) return {};
+    std::map<std::string, std::string> guests;  // what each connection knows by that name
+    std::vector<std::string> running;
+    std::vector<std::string> ended;
+    for (std::size_t i = 0; i < vmmi_list_count(list); ++i) {
+        vmmi_item item{};
+        item.size = sizeof item;
+        if (vmmi_list_item(list, i, &item) != VMMI_OK) continue;
+        const auto [guest, is_new] = guests.try_emplace(item.connection);
+        vmmi_parameters asked{};
+        asked.size = sizeof asked;
+        asked.vm = name.c_str();
+        asked.connection = item.connection;
+        std::array<char, 37> uuid{};
+        if (is_new && vmmi_find_domain(&asked, uuid.data(), nullptr, nullptr) == VMMI_OK) guest->second = uuid.data();
+        if (guest->second.empty() || !std::string_view(item.id).starts_with(guest->second + ".")) continue;
+        (item.running != 0 ? running : ended).emplace_back(item.id);
+    }
+    vmmi_list_free(list);
+    if (running.empty() && !ended.empty()) running.push_back(ended.back());
+    return running;
 }
 
 int Session::tell(const vmmi_error& error) const {

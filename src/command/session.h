@@ -31,6 +31,10 @@ class Session {
     /// Looks a name up, so that the migration is known by its UUID. False: there is no such guest; told.
     bool find_guest(vmmi_parameters& parameters);
 
+    /// Ids of the migrations at work on guests of that name, or else of the last one that has ended: as libvirt knows
+    /// the name, where they were started by the UUID.
+    std::vector<std::string> find_migrations(const std::string& name) const;
+
     /// Tells the error, for people or machines, and gives the exit status for it.
     int tell(const vmmi_error& error) const;
 

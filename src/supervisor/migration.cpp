@@ -82,6 +82,7 @@ Result<Migration> Migration::attach(const Runs& runs, const std::string& which, 
     Migration migration(runs, patience);
     std::optional<Handle> found;
     Runs::Process process;
+    std::vector<std::string> live;
     // The newest first, and one at work before those that have ended.
     const std::string key = Runs::key_of(which, "") + ".";
     Result<std::vector<Handle>> handles = runs.handles();
@@ -92,10 +93,18 @@ Result<Migration> Migration::attach(const Runs& runs, const std::string& which, 
         if (!(exactly || handle.id.starts_with(key) || handle.vm == which || handle.vm_name == which)) continue;
         Result<Runs::Process> one = runs.process(handle);
         if (!one) return fail(one.error());
-        if (found && one->life == Runs::Life::ended) continue;
-        found = std::move(handle);
-        process = std::move(*one);
-        if (process.life != Runs::Life::ended || exactly) break;
+        const bool at_work = one->life != Runs::Life::ended;
+        if (at_work) live.push_back(handle.id);
+        if (exactly || !found || (at_work && live.size() == 1)) {
+            found = std::move(handle);
+            process = std::move(*one);
+        }
+        if (exactly) break;
+    }
+    if (live.size() > 1 && found->id != which) {
+        return refuse(VMMI_E_MISUSE, "more than one migration",
+                      fmt::format("plugins are at work on {} guests that {} names, as {}: attach to one of these",
+                                  live.size(), quote(which), fmt::join(live, " and ")));
     }
     if (!found) {
         return refuse(VMMI_E_NOT_FOUND, "no such migration",

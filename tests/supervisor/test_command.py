@@ -252,6 +252,16 @@ def test_a_guest_by_name_is_known_by_its_uuid_and_shown_by_its_name(vmmi, fake):
     assert unknown.returncode == 3 and "no guest" in unknown.stderr
 
 
+def test_a_guest_that_was_started_by_its_uuid_is_found_by_its_name(vmmi, fake):
+    _, environment = fake()
+    vmmi.environment["VMMI_PLUGIN_DIR"] = str(vmmi.scripts.folder)
+    vmmi.background("serve()", "--connect", SOURCE)
+    environment = {name: environment[name] for name in ("VMMI_FAKE_SCENARIO", "LD_PRELOAD")}
+    assert vmmi("status", "web", env=environment).stdout == " 42%  precopy\n"
+    assert vmmi("status", "db", env=environment).returncode == 3
+    assert vmmi("abort", "web", env=environment).returncode == 0
+
+
 def test_a_check_is_passed_on(vmmi, fake):
     arguments, _ = fake()
     assert vmmi("check", *arguments).stdout == "ready\n"

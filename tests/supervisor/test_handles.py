@@ -171,6 +171,18 @@ def test_a_second_migration_of_one_guest_is_refused(scripts):
     scripts.start()
 
 
+def test_a_name_that_several_have_is_no_migration(scripts):
+    first, second = scripts.start(vm_name="web"), scripts.start(vm=OTHER, vm_name="web")
+    context = scripts.context()
+    with pytest.raises(Failure) as raised:
+        context.attach("web")
+    assert raised.value.code == libvmmi.MISUSE and first.id in raised.value.details and second.id in raised.value.details
+    assert context.attach(first.id).id == first.id
+    second.do("abort")
+    second.wait("ended")
+    assert context.attach("web").id == first.id, "one at work before those that have ended"
+
+
 def test_of_many_that_start_at_once_one_is_taken(scripts):
     scripts.write("serve()")
     outcomes = []
