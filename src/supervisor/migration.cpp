@@ -32,7 +32,7 @@ bool send(const system::Fd& pidfd, int number) {
 }  // namespace
 
 Result<Migration> Migration::start(const Runs& runs, const Request& request, const Patience& patience) {
-    const Result<system::Fd> lock = runs.lock();
+    const Result<Runs::Lock> lock = runs.lock();
     if (!lock) return fail(lock.error());
     const Result<std::vector<Handle>> others = runs.handles(Runs::key_of(request.vm, request.connection) + ".");
     if (!others) return fail(others.error());

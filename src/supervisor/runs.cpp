@@ -31,6 +31,7 @@ namespace {
 
 constexpr std::size_t longest_handle = 64 << 10;
 constexpr std::time_t minute = 60;
+
 /// A folder of the right owner that others cannot write to is as private as its user made it.
 bool is_private(const struct stat& info) {
     return S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
@@ -164,18 +165,25 @@ std::string Runs::key_of(const std::string& vm, const std::string& connection) {
     return fmt::format("name-{:016x}", hash);
 }
 
-Result<system::Fd> Runs::lock() const {
+Runs::Lock::~Lock() {
+    if (file_) ::flock(file_.get(), LOCK_UN);
+}
+
+Result<Runs::Lock> Runs::lock() const {
+    const auto bad = [&](const std::string& why) {
+        return refuse(is_shortage() ? VMMI_E_SYSTEM : VMMI_E_DIRECTORY, "runtime directory not locked",
+                      fmt::format("{}/.lock {}", path_, why));
+    };
     system::Fd file = open_beneath(folder_, ".lock", O_RDWR | O_CREAT);
+    if (!file) return bad("could not be opened: " + system_error());
     // Whoever has it needs milliseconds, unless it was stopped.
     constexpr int attempts = 500;
-    for (int i = 0; file && i < attempts; ++i) {
-        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
-        if (errno != EWOULDBLOCK && errno != EINTR) break;
+    for (int i = 0; i < attempts; ++i) {
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return Lock(std::move(file));
+        if (errno != EWOULDBLOCK && errno != EINTR) return bad("could not be locked: " + system_error());
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    return refuse(VMMI_E_DIRECTORY, "runtime directory locked",
-                  fmt::format("{}/.lock could not be locked: {}; another process has it, and is stopped maybe", path_,
-                              system_error()));
+    return bad("is locked by another process, which is stopped maybe");
 }
 
 Result<std::vector<Handle>> Runs::handles(const std::string& beginning) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "supervisor/process.h"
@@ -47,8 +48,19 @@ class Runs {
     /// What names the guest in ids: its UUID, or what stands for its name at that connection.
     static std::string key_of(const std::string& vm, const std::string& connection);
 
+    /// Given back as such, not only closed: a child that the host program forks meanwhile has the descriptor, too.
+    class Lock {
+      public:
+        explicit Lock(system::Fd file) : file_(std::move(file)) {}
+        Lock(Lock&&) noexcept = default;
+        Lock& operator=(Lock&&) = delete;
+        ~Lock();
+
+      private:
+        system::Fd file_;
+    };
     /// Held while a run is made, so that two processes never start plugins for one guest. Waits some seconds.
-    Result<system::Fd> lock() const;
+    Result<Lock> lock() const;
     /// All whose id begins so, ordered by their start, without those that were collected. Fails with VMMI_E_SYSTEM.
     Result<std::vector<Handle>> handles(const std::string& beginning = "") const;
 

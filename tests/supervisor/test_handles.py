@@ -183,6 +183,14 @@ def test_a_name_that_several_have_is_no_migration(scripts):
     assert context.attach("web").id == first.id, "one at work before those that have ended"
 
 
+def test_what_is_wrong_with_the_lock_is_told(scripts):
+    scripts.runtime.mkdir(mode=0o700)
+    (scripts.runtime / ".lock").mkdir()
+    with pytest.raises(Failure, match="Is a directory") as raised:
+        scripts.start()
+    assert raised.value.code == libvmmi.DIRECTORY and "another process" not in raised.value.details
+
+
 def test_of_many_that_start_at_once_one_is_taken(scripts):
     scripts.write("serve()")
     outcomes = []

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <string>
 
@@ -11,6 +13,7 @@
 #include "supervisor/request.h"
 #include "supervisor/runs.h"
 #include "supervisor/text.h"
+#include "system/temporary.h"
 
 namespace vmmi::supervisor {
 namespace {
@@ -71,6 +74,24 @@ TEST(Runs, AGuestIsOneUnderItsUuidHoweverItIsWritten) {
     EXPECT_EQ(Runs::key_of("0B7A4E1C-33A1-4D52-9D4E-6A1F2F5C8E01", "b"), uuid);
     EXPECT_NE(Runs::key_of("web", "a"), Runs::key_of("web", "b")) << "each host may have one of that name";
     EXPECT_EQ(Runs::key_of("../x", "a").find('/'), std::string::npos);
+}
+
+TEST(Runs, AForkedChildDoesNotKeepTheLock) {
+    const test::TemporaryFolder folder;
+    const Result<Runs> runs = Runs::open(folder / "run");
+    ASSERT_TRUE(runs);
+    pid_t child = -1;
+    {
+        const Result<Runs::Lock> lock = runs->lock();
+        child = ::fork();
+        if (child == 0) {
+            ::pause();
+            ::_exit(0);
+        }
+    }
+    EXPECT_TRUE(runs->lock());
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
 }
 
 TEST(Text, IsPrintableAndUtf8) {
