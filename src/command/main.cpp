@@ -117,19 +117,33 @@ int force(const CommandLine& line, Session& session, vmmi_migration* migration) 
         vm = item.vm;
     }
     vmmi_list_free(list);
+    const std::string by_hand = fmt::format("virsh --connect '{}' domjobabort '{}'", connection, vm);
+    vmmi_parameters guest{};
+    guest.size = sizeof guest;
+    guest.connection = connection.c_str();
+    guest.vm = vm.c_str();
+    // Without a plugin and without libvirt, the migration would be nobody's.
+    if (vmmi_find_domain(&guest, nullptr, nullptr, &failure) != VMMI_OK) {
+        add(failure, "; the plugin was not killed. Where libvirt can be reached, this aborts the job: " + by_hand);
+        return session.tell(failure);
+    }
     if (vmmi_migration_kill(migration, &failure) != VMMI_OK) return session.tell(failure);
-    if (vmmi_abort_job(connection.c_str(), vm.c_str(), &failure) != VMMI_OK) return session.tell(failure);
+    if (vmmi_abort_job(connection.c_str(), vm.c_str(), &failure) != VMMI_OK) {
+        add(failure, "; the plugin was killed, and where its job goes on, this aborts it: " + by_hand);
+        return session.tell(failure);
+    }
     std::printf("the plugin was killed, and libvirt has aborted the guest's job\n");
     return succeeded;
 }
 
 int tell_to_end(const CommandLine& line, Session& session) {
-    Watch::take_interrupts();
+    const bool abort = line.verb == CommandLine::Verb::abort;
+    // Whoever has a plugin leave does not want an abort: an interrupt ends this program alone.
+    if (abort) Watch::take_interrupts();
     int exit = failed;
     vmmi_migration* migration = attach(line, session, exit);
     if (migration == nullptr) return exit;
     if (line.force) return force(line, session, migration);
-    const bool abort = line.verb == CommandLine::Verb::abort;
     Failure failure;
     const int told = abort ? vmmi_migration_abort(migration, &failure) : vmmi_migration_detach(migration, &failure);
     if (told != VMMI_OK && told != VMMI_E_NOT_FOUND) return session.tell(failure);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command/watch.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -28,6 +29,14 @@ int terminal_width() {
     winsize size{};
     constexpr int usual = 80;
     return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : usual;
+}
+
+/// Not standard input, which may be the configuration. None where there is nobody to ask.
+system::Fd open_terminal() {
+    system::Fd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+    // Read in the background, it would stop this process.
+    if (terminal && ::tcgetpgrp(terminal.get()) != ::getpgrp()) terminal.reset();
+    return terminal;
 }
 
 std::chrono::milliseconds interval_of(const CommandLine& line, bool terminal) {
@@ -62,7 +71,7 @@ int Watch::follow(bool collect) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now());
         std::array<pollfd, 3> sources{{{vmmi_context_fd(session_.context()), POLLIN, 0},
                                        {interrupts_.get(), POLLIN, 0},
-                                       {asking_ ? STDIN_FILENO : -1, POLLIN, 0}}};
+                                       {question_.get(), POLLIN, 0}}};
         ::poll(sources.data(), sources.size(), static_cast<int>(std::max<long>(left.count(), 0)));
         if ((sources[1].revents & POLLIN) != 0) interrupted();
         if (sources[2].revents != 0) answered();
@@ -95,7 +104,7 @@ void Watch::show_status() {
     }
     vmmi_status status{};
     status.size = sizeof status;
-    if (vmmi_migration_status(migration_, &status, nullptr) != VMMI_OK || asking_) return;
+    if (vmmi_migration_status(migration_, &status, nullptr) != VMMI_OK || question_) return;
     if (!terminal_) {
         show_line(numbers(status));
         return;
@@ -127,19 +136,22 @@ void Watch::interrupted() {
         if (vmmi_migration_abort(migration_, &failure) != VMMI_OK) say(failure.details);
         return;
     }
-    if (::isatty(STDIN_FILENO) != 1) {
+    if (question_) return;
+    question_ = open_terminal();
+    if (!question_) {
         vmmi_migration_detach(migration_, nullptr);
         return;
     }
-    if (asking_) return;
-    asking_ = true;
-    say("the plugin is still aborting. Detach: it leaves at once, and the migration is left as it is? [y/N]");
+    const std::string text =
+        "the plugin is still aborting. Detach: it leaves at once, and the migration is left as it is? [y/N]";
+    say(text);
+    if (::isatty(STDERR_FILENO) != 1) system::write_all(question_.get(), "vmmi: " + text + "\n");
 }
 
 void Watch::answered() {
     std::array<char, 256> text{};
-    const ssize_t length = ::read(STDIN_FILENO, text.data(), text.size());
-    asking_ = false;
+    const ssize_t length = ::read(question_.get(), text.data(), text.size());
+    question_.reset();
     if (length > 0 && (text[0] == 'y' || text[0] == 'Y'))
         vmmi_migration_detach(migration_, nullptr);
     else

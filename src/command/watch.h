@@ -42,7 +42,7 @@ class Watch {
     std::chrono::milliseconds interval_;
     bool drawn_ = false;
     bool aborting_ = false;
-    bool asking_ = false;
+    system::Fd question_;  ///< the terminal that it was put to
 };
 
 }  // namespace vmmi::command

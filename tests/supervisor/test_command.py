@@ -162,9 +162,11 @@ while True:
 class Terminal:
     """The command on a terminal of its own."""
 
-    def __init__(self, vmmi, *arguments):
+    def __init__(self, vmmi, *arguments, stdin=None):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            if stdin:
+                os.dup2(os.open(stdin, os.O_RDONLY), 0)
             os.environ.update(vmmi.environment)
             os.execv(COMMAND, [COMMAND, *arguments])
         self.seen = ""
@@ -201,6 +203,42 @@ def test_on_a_terminal_a_bar_is_drawn_and_a_second_interrupt_asks(vmmi):
     terminal.type("y\n")
     terminal.expect(r"\(13\)")
     assert terminal.end() == 5
+
+
+def test_a_second_interrupt_asks_where_standard_input_is_the_configuration(vmmi, tmp_path):
+    vmmi.scripts.write(DEAF_TO_ABORT)
+    (tmp_path / "config").write_text('{"vmmiVersion": "0.4.1", "contentType": "configuration", "configuration": {}}')
+    terminal = Terminal(vmmi, "run", "--policy", "scripted", "--config", "-", "--interval", "0.2", *ARGUMENTS, stdin=tmp_path / "config")
+    terminal.expect("42%")
+    terminal.type("\x03")
+    terminal.expect("Ctrl-C again")
+    terminal.type("\x03")
+    terminal.expect(r"Detach: .*\[y/N\]")
+    terminal.type("y\n")
+    terminal.expect(r"\(13\)")
+    assert terminal.end() == 5
+
+
+def test_an_interrupt_while_the_plugin_leaves_aborts_nothing(vmmi, tmp_path):
+    vmmi.background(f"while True: open({str(tmp_path)!r} + '/' + signal.Signals(signal.sigwait(USUAL)).name, 'w')")
+    detach = vmmi.start("detach", VM, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    until = time.monotonic() + 20
+    while not (tmp_path / "SIGTERM").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    detach.send_signal(signal.SIGINT)
+    detach.communicate(timeout=20)
+    assert detach.returncode == -signal.SIGINT
+    time.sleep(0.2)
+    assert not (tmp_path / "SIGINT").exists() and "running" in vmmi("list").stdout
+
+
+def test_without_libvirt_a_plugin_is_not_killed(vmmi):
+    vmmi.background("serve()", "--connect", "test:///nowhere/to/be/found")
+    forced = vmmi("abort", "--force", VM)
+    assert forced.returncode != 0
+    assert "not killed" in forced.stderr and f"virsh --connect 'test:///nowhere/to/be/found' domjobabort '{VM}'" in forced.stderr
+    assert vmmi("status", VM).stdout == " 42%  precopy\n"
 
 
 def test_the_plugins_of_this_project_tell_what_they_are(vmmi):
