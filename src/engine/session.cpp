@@ -14,6 +14,22 @@ namespace {
 
 using Level = order::Note::Level;
 
+/// Whether the statistics of a migration that was completed, read with the guest in that state, are of this one. Those of
+/// an earlier one stay until this one is far advanced, and where this one was completed, the guest goes from the source.
+bool of_this_migration(const event::Inspected& seen) {
+    switch (seen.state) {
+        case GuestState::absent:
+        case GuestState::shut_off_migrated:
+            return true;
+        case GuestState::running:
+        case GuestState::paused:
+        case GuestState::shut_off:
+            return false;
+        default:
+            return seen.job_active;
+    }
+}
+
 }  // namespace
 
 Orders Session::begin(TimePoint now) {
@@ -179,7 +195,7 @@ void Session::on(const event::Inspected& event) {
     if (stage_ != Stage::ending) return;
     evidence_.source = event;
     evidence_.cancelled = evidence_.cancelled || event.job.type == JobStats::Type::cancelled;
-    if (event.completed) evidence_.completed = event.completed;
+    if (event.completed && of_this_migration(event)) evidence_.completed = event.completed;
     // The call failed, but a migration runs: another one that won the race, or ours, which outlived its call.
     if (event.job.migrating()) return take_over(event.job, event.state, event.record);
     if (event.state == GuestState::absent && !evidence_.destination) look_at_the_destination();

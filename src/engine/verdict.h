@@ -15,7 +15,7 @@ struct Evidence {
     bool abort_requested = false;  ///< by a signal or by the policy
     std::optional<event::MigrateReturned> call;     ///< the migrate call's answer
     std::optional<event::Lifecycle::Kind> stopped;  ///< migrated, powered_off, destroyed or crashed
-    std::optional<JobStats> completed;              ///< by event or read afterwards
+    std::optional<JobStats> completed;              ///< by event, or read where they are of this migration
     std::optional<event::Inspected> source;         ///< looked at after the call came back
     std::optional<GuestState> destination;          ///< the same, if the destination was asked
     std::optional<GuestState> asked;                ///< the same, of the destination that the caller named

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from guests import ENDLESS, TOO_LITTLE, assert_stayed
+from guests import ENDLESS, IDLE, TOO_LITTLE, assert_stayed
 from testbed.system import wait_for
 
 
@@ -165,3 +165,16 @@ def test_a_guest_whose_qemu_crashes_in_mid_migration_is_told(migrating, pair):  
     error = plugin.error(timeout=30)
     assert (error["code"], error["cause"], error["retry"]) == (11, "guest-crashed", False)
     assert error["endState"]["source"] == "absent" and guest.host() is None
+
+
+def test_a_migration_that_never_began_is_no_success_because_an_earlier_one_was(start_guest, run_plugin, pair):  # COMP-3
+    guest = start_guest(**IDLE, persistent=True)
+    run_plugin(guest.uuid).success()
+    # Its definition is still at the source, and so are the statistics of its migration.
+    pair.destination.virsh("destroy", guest.uuid)
+    pair.source.virsh("start", guest.uuid)
+    nobody_listens = f"qemu+tcp://{pair.destination.address}:1/system"
+    error = run_plugin(guest.uuid, destination_uri=nobody_listens).error()
+    assert (error["code"], error["cause"], error["downtimeMs"]) == (8, "migration-failed", None)
+    assert error["endState"]["source"] == "running"
+    assert guest.host() is pair.source

@@ -696,6 +696,41 @@ TEST(Session, TakesCompletedStatisticsForASuccessWhateverTheCallSaid) {  // COMP
     EXPECT_TRUE(script.succeeded());
 }
 
+TEST(Session, TakesNoStatisticsOfAnEarlierMigrationForASuccess) {  // COMP-5
+    for (const auto& [state, code] :
+         {std::pair(GuestState::running, ErrorCode::migration_failed),
+          std::pair(GuestState::paused, ErrorCode::migration_failed),
+          std::pair(GuestState::paused_for_migration, ErrorCode::migration_failed),
+          std::pair(GuestState::shut_off, ErrorCode::vm_disappeared)}) {
+        Script script;
+        event::Connected persistent = connected();
+        persistent.guest.persistent = true;
+        script.connect(persistent);
+        script.tell(event::MigrateReturned{native_error(38, "unable to connect to server")});
+        event::Inspected found = inspected(state);
+        found.completed = completed_job();
+        for (int i = 0; i < 100 && !script.ended(); ++i) {
+            script.tell(found);
+            if (!script.ended()) script.tick();
+        }
+        EXPECT_EQ(script.code(), code) << to_string(state);
+        EXPECT_FALSE(script.session.outcome()->downtime);
+    }
+}
+
+TEST(Session, TakesStatisticsForASuccessWhileTheGuestIsOnItsWayOut) {  // COMP-5
+    Script script;
+    script.run();
+    script.tell(event::MigrateReturned{native_error(38, "connection reset by peer")});
+    event::Inspected found = inspected(GuestState::paused_for_migration, true);
+    found.completed = completed_job();
+    script.tell(found);
+    script.tick();
+    script.tell(inspected(GuestState::absent));
+    ASSERT_TRUE(script.succeeded());
+    EXPECT_EQ(script.session.outcome()->downtime, 42_ms);
+}
+
 TEST(Session, TakesTheEventOfCompletionForASuccess) {
     Script script;
     script.run();
