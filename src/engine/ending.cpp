@@ -29,6 +29,11 @@ bool stopped(GuestState here) {
     return here == GuestState::shut_off || here == GuestState::shut_off_migrated;
 }
 
+/// That no guest runs or is about to: an answer, unlike `unknown`.
+bool nothing(GuestState there) {
+    return there == GuestState::absent || there == GuestState::shut_off;
+}
+
 }  // namespace
 
 /// Whether both hosts have what the verdict says, or the destination cannot be seen. After an abort, QEMU takes its
@@ -40,8 +45,7 @@ bool Session::settled(Verdict verdict) const {
     if (verdict == Verdict::completed && (alive(here) || here == GuestState::paused_for_migration)) return false;
     const GuestState there = *evidence_.destination;
     if (there == GuestState::unknown) return true;
-    const bool nothing = there == GuestState::absent || there == GuestState::shut_off;
-    return verdict == Verdict::completed ? alive(there) : nothing;
+    return verdict == Verdict::completed ? alive(there) : nothing(there);
 }
 
 /// Whether the guest's definition, still at the source, may be on its way out.
@@ -50,10 +54,10 @@ bool Session::definition_may_go(Verdict verdict) const {
            stopped(evidence_.source->state);
 }
 
-/// A migration that was taken over may go to another host than the one that the caller named. Two names may be of one
-/// host: then the guest is seen under both.
-bool Session::arrived_as_asked() const {
-    return destination_uri_ == options_.destination_uri || (evidence_.asked && alive(*evidence_.asked));
+/// Whether this run or what another one left tells where the migration goes. Else what is seen at the destination that
+/// the caller named may be of another host.
+bool Session::destination_known() const {
+    return record_ && record_->destination_uri;
 }
 
 void Session::conclude() {
@@ -68,13 +72,7 @@ void Session::conclude() {
         case Verdict::completed:
             // The real downtime comes with the completed statistics; a success is not held up for it for long.
             if (!evidence_.completed && waited < patience_for_statistics) return;
-            if (arrived_as_asked()) return finish(Cause::completed);
-            return finish_failed(
-                Cause::completed_elsewhere, ErrorCode::operation_failed, "migrated elsewhere",
-                fmt::format(
-                    "a migration of {} was in progress already; it went to {}, where the guest is now, and not to "
-                    "{}; migrate it again from there",
-                    guest_.name, redact_uri(destination_uri_), redact_uri(options_.destination_uri)));
+            return finish_completed();
         case Verdict::aborted:
             return finish_failed(evidence_.abort_requested ? abort_cause_ : Cause::aborted_by_other,
                                  ErrorCode::migration_aborted, "migration aborted",
@@ -90,16 +88,44 @@ void Session::conclude() {
     }
 }
 
+/// libvirt says that it was completed. A success is it where the guest is at the destination that the caller named, as
+/// far as that can be seen, and does not run at the source.
+void Session::finish_completed() {
+    if (evidence_.source && alive(evidence_.source->state))
+        return finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
+                             fmt::format("it was reported as completed, but {}; {}; look at both hosts",
+                                         where_the_guest_is(), what_the_call_said()));
+    // Two names may be of one host: then the guest is seen under both.
+    if (evidence_.asked && alive(*evidence_.asked)) return finish(Cause::completed);
+    const GuestState there = evidence_.destination.value_or(GuestState::unknown);
+    if (nothing(there) && destination_known())
+        return finish_failed(
+            Cause::guest_gone, ErrorCode::vm_disappeared, "vm disappeared",
+            fmt::format(
+                "guest {} was migrated to {}, where it is {} now: it powered itself off or its QEMU ended after "
+                "it arrived; look there for what ended it",
+                guest_.name, redact_uri(destination_uri_), to_string(there)));
+    const bool elsewhere = destination_uri_ != options_.destination_uri;
+    if (!elsewhere && !nothing(there)) return finish(Cause::completed);
+    const std::string where =
+        elsewhere ? fmt::format("it went to {}, where the guest is now, and not to {}; migrate it again from there",
+                                redact_uri(destination_uri_), redact_uri(options_.destination_uri))
+                  : fmt::format("it was completed, but the guest is {} at {}; whoever started it knows where it went",
+                                to_string(there), redact_uri(options_.destination_uri));
+    finish_failed(Cause::completed_elsewhere, ErrorCode::operation_failed, "migrated elsewhere",
+                  fmt::format("a migration of {} was in progress already; {}", guest_.name, where));
+}
+
 void Session::wait_for_a_verdict(Milliseconds waited) {
+    const auto there = destination_known() ? evidence_.destination : GuestState::unknown;
     // Of a guest that the policy paused it is known why it stands still, and the abort was accepted.
     const bool nowhere_else =
-        evidence_.destination == GuestState::absent ||
-        (evidence_.destination == GuestState::unknown && pause_ends_ && evidence_.abort_requested);
+        there == GuestState::absent || (there == GuestState::unknown && pause_ends_ && evidence_.abort_requested);
     const bool stranded = evidence_.source && evidence_.source->state == GuestState::paused_for_migration &&
                           !evidence_.source->job_active && nowhere_else;
     if (stranded) resume_guest();
     if (waited < patience_for_verdict) return;
-    if (evidence_.call && !evidence_.call->error) return finish(Cause::completed);
+    if (evidence_.call && !evidence_.call->error) return finish_completed();
     finish_failed(Cause::migration_failed, ErrorCode::migration_failed, "migration failed",
                   what_the_call_said() + "; libvirt did not tell in time where the guest is: look at both hosts");
 }

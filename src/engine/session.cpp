@@ -14,8 +14,9 @@ namespace {
 
 using Level = order::Note::Level;
 
-/// Whether the statistics of a migration that was completed, read with the guest in that state, are of this one. Those of
-/// an earlier one stay until this one is far advanced, and where this one was completed, the guest goes from the source.
+/// Whether the statistics of a migration that was completed, read with the guest in that state, are of this one. Those
+/// of an earlier one stay until this one is far advanced, and where this one was completed, the guest goes from the
+/// source.
 bool of_this_migration(const event::Inspected& seen) {
     switch (seen.state) {
         case GuestState::absent:

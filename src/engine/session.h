@@ -119,7 +119,8 @@ class Session {
     void wait_for_a_verdict(Milliseconds waited);
     bool settled(Verdict verdict) const;
     bool definition_may_go(Verdict verdict) const;
-    bool arrived_as_asked() const;
+    bool destination_known() const;
+    void finish_completed();
     void finish(Cause cause, std::optional<Error> error = std::nullopt);
     bool resume_what_was_paused(Verdict verdict);
     void resume_guest();

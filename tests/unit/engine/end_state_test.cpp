@@ -47,6 +47,34 @@ TEST(EndState, OfASuccessIsARunningGuestAtTheDestination) {  // COMP-3
     EXPECT_EQ(script.session.outcome()->destination, GuestState::running);
 }
 
+TEST(EndState, OfAGuestThatIsOnNeitherHostIsNoSuccess) {  // COMP-3
+    for (const GuestState there : {GuestState::absent, GuestState::shut_off}) {
+        Script script;
+        script.destination = there;
+        script.run();
+        script.succeed();
+        EXPECT_FALSE(script.ended()) << "it takes its time to appear there";
+        script.ticks_for(4000_ms);
+        ASSERT_EQ(script.code(), ErrorCode::vm_disappeared) << to_string(there);
+        EXPECT_EQ(script.session.outcome()->cause, Cause::guest_gone);
+        EXPECT_EQ(script.session.outcome()->destination, there);
+        EXPECT_NE(script.details().find(to_string(there)), std::string::npos) << script.details();
+    }
+}
+
+TEST(EndState, WithTheGuestRunningAtTheSourceIsNoSuccess) {  // COMP-3
+    Script script;
+    script.destination = GuestState::running;
+    script.run();
+    script.tell(event::JobCompleted{completed_job()});
+    script.tell(event::MigrateReturned{});
+    script.tell(inspected(GuestState::running));  // somebody started it again
+    script.ticks_for(4000_ms);
+    ASSERT_EQ(script.code(), ErrorCode::migration_failed);
+    for (const char* every : {"running at the source", "running at the destination"})
+        EXPECT_NE(script.details().find(every), std::string::npos) << script.details();
+}
+
 TEST(EndState, OfATransientGuestIsNotTheMomentBeforeItIsGone) {
     for (const GuestState moment : {GuestState::shut_off, GuestState::shut_off_migrated}) {
         Script script;

@@ -304,7 +304,7 @@ TEST(BrokenPostCopy, IsLostWithTheGuestAtTheDestination) {  // FAIL-17
     EXPECT_EQ(script.session.outcome()->destination, GuestState::absent);
 }
 
-TEST(BrokenPostCopy, WhoseGuestArrivedAndWentIsASuccess) {
+TEST(BrokenPostCopy, WhoseGuestArrivedAndWentIsNoSuccess) {  // COMP-3
     PostCopyScript script;
     script.see_broken();
     script.answer_there(GuestState::absent);
@@ -313,7 +313,10 @@ TEST(BrokenPostCopy, WhoseGuestArrivedAndWentIsASuccess) {
     script.tell(inspected(GuestState::absent));
     script.answer_there(GuestState::absent);
     script.ticks_for(4000_ms);
-    EXPECT_TRUE(script.succeeded());
+    ASSERT_EQ(script.code(), ErrorCode::vm_disappeared);
+    EXPECT_EQ(script.session.outcome()->cause, Cause::guest_gone)
+        << "the source has nothing left of it, unlike a lost one";
+    EXPECT_NE(script.details().find(there), std::string::npos) << script.details();
 }
 
 event::Connected connected_to_a_broken_postcopy(const Script& script) {

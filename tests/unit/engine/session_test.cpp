@@ -697,11 +697,10 @@ TEST(Session, TakesCompletedStatisticsForASuccessWhateverTheCallSaid) {  // COMP
 }
 
 TEST(Session, TakesNoStatisticsOfAnEarlierMigrationForASuccess) {  // COMP-5
-    for (const auto& [state, code] :
-         {std::pair(GuestState::running, ErrorCode::migration_failed),
-          std::pair(GuestState::paused, ErrorCode::migration_failed),
-          std::pair(GuestState::paused_for_migration, ErrorCode::migration_failed),
-          std::pair(GuestState::shut_off, ErrorCode::vm_disappeared)}) {
+    for (const auto& [state, code] : {std::pair(GuestState::running, ErrorCode::migration_failed),
+                                      std::pair(GuestState::paused, ErrorCode::migration_failed),
+                                      std::pair(GuestState::paused_for_migration, ErrorCode::migration_failed),
+                                      std::pair(GuestState::shut_off, ErrorCode::vm_disappeared)}) {
         Script script;
         event::Connected persistent = connected();
         persistent.guest.persistent = true;
@@ -796,9 +795,22 @@ TEST(Session, EndsWithinPatienceWhenOnlyTheCallSaidSuccess) {
     Script script;
     script.run();
     script.tell(event::MigrateReturned{});
-    script.tell(inspected(GuestState::running));
     script.ticks_for(11'000_ms);
     EXPECT_TRUE(script.succeeded());
+}
+
+TEST(Session, TakesNoCallsSuccessForOneWhileTheGuestRunsAtTheSource) {  // COMP-3 COMP-5
+    for (const GuestState here : {GuestState::running, GuestState::paused}) {
+        Script script;
+        script.run();
+        script.tell(event::MigrateReturned{});
+        script.tell(inspected(here));
+        script.ticks_for(9000_ms);
+        EXPECT_FALSE(script.ended());
+        script.ticks_for(2000_ms);
+        EXPECT_EQ(script.code(), ErrorCode::migration_failed);
+        EXPECT_NE(script.details().find(to_string(here)), std::string::npos) << script.details();
+    }
 }
 
 // The downtime limit

@@ -283,6 +283,55 @@ TEST(Takeover, ASuccessIsAtTheDestinationThatTheCallerNamed) {  // COMP-3
     }
 }
 
+TEST(Takeover, WithoutARecordASuccessIsSeenAtTheDestinationOrNotAtAll) {  // COMP-3
+    for (const auto& [asked, cause] :
+         {std::pair(GuestState::running, Cause::completed), std::pair(GuestState::unknown, Cause::completed),
+          std::pair(GuestState::absent, Cause::completed_elsewhere),
+          std::pair(GuestState::shut_off, Cause::completed_elsewhere)}) {
+        Script script = told_to_go("qemu://elsewhere/system");
+        script.destination = asked;
+        script.tell(connected_to_a_migration());
+        script.tell(event::JobCompleted{completed_job()});
+        script.tell(inspected(GuestState::absent));
+        script.ticks_for(4000_ms);
+        ASSERT_TRUE(script.ended());
+        EXPECT_EQ(script.session.outcome()->cause, cause) << to_string(asked);
+        EXPECT_EQ(script.code(), cause == Cause::completed ? ErrorCode::none : ErrorCode::operation_failed);
+        if (cause == Cause::completed) continue;
+        EXPECT_NE(script.details().find("qemu://elsewhere/system"), std::string::npos) << script.details();
+    }
+}
+
+TEST(Takeover, AGuestThatIsOnNoHostIsNotSaidToBeElsewhere) {  // COMP-3
+    Script script = told_to_go("qemu://elsewhere/system");
+    script.destination = GuestState::absent;
+    event::Connected event = connected_to_a_migration();
+    event.record = left(script, 3000_ms);
+    script.tell(event);
+    script.tell(event::JobCompleted{completed_job()});
+    script.tell(inspected(GuestState::absent));
+    script.ticks_for(4000_ms);
+    ASSERT_EQ(script.code(), ErrorCode::vm_disappeared);
+    EXPECT_NE(script.details().find("qemu://there/system"), std::string::npos) << script.details();
+}
+
+TEST(Takeover, ResumesNoGuestThatMayRunAtADestinationNobodyTold) {
+    const auto resumes = [](bool left_a_record) {
+        Script script = told_to_go("qemu://there/system");
+        script.destination = GuestState::absent;
+        event::Connected event = connected_to_a_migration();
+        if (left_a_record) event.record = left(script, 3000_ms);
+        script.tell(event);
+        script.tell(no_job());
+        script.tell(inspected(GuestState::paused_for_migration));
+        script.ticks_for(12'000_ms);
+        EXPECT_EQ(script.code(), ErrorCode::migration_failed);
+        return script.count_all<order::Resume>();
+    };
+    EXPECT_EQ(resumes(true), 1U);
+    EXPECT_EQ(resumes(false), 0U);
+}
+
 TEST(Takeover, ALostRaceLeavesNoRecordOfTheLoser) {  // FAIL-14 FAIL-15
     Script script = told_to_go("qemu://elsewhere/system");
     script.tell(connected());
