@@ -25,8 +25,9 @@ class Policy {
     virtual MigrationRequest plan(const Guest& guest) = 0;
 
     /// Called in place of `plan` where a migration of the guest is under way already, whoever started it. The answer
-    /// brings it under this policy; `now.downtime_limit` is the limit in force. Without an override: in pre-copy what
-    /// `plan` wants, as actions, and nothing in other phases.
+    /// brings it under this policy; `now.downtime_limit` is the limit in force. It comes in any phase but `switchover`,
+    /// while disks are copied, too. Without an override: up to pre-copy what `plan` wants, as actions, and nothing in
+    /// the phases behind it.
     virtual std::vector<Action> adopt(const Guest& guest, const Sample& now);
 
     /// Called with every sample in the phases `storage`, `precopy`, `postcopy` and `postcopy_failed`. Most answers are

@@ -47,7 +47,7 @@ MigrationRequest Throttling::plan(const Guest& guest) {
 
 std::vector<Action> Throttling::adopt(const Guest& guest, const Sample& now) {
     const MigrationRequest request = plan(guest);
-    if (now.phase != Phase::precopy) return {};  // a post-copy of somebody else: nothing of it is this policy's
+    if (now.phase > Phase::precopy) return {};  // a post-copy of somebody else: nothing of it is this policy's
     std::vector<Action> actions;
     if (request.bandwidth.count > 0) {
         actions.push_back(

@@ -35,7 +35,7 @@ std::vector<Action> Postcopy::decide(const Sample& sample) {
     if (sample.phase == Phase::storage) return {};
     if (sample.phase != Phase::precopy) return guardian_.decide(sample);
     forecaster_.add(sample);
-    if (!possible_ || switch_.under_way(sample)) return {};
+    if (!possible_ || sample.total.count == 0 || switch_.under_way(sample)) return {};
     return switch_.order(sample, forecaster_.network(),
                          fmt::format("from the start, so that each page crosses the link once; {} are left",
                                      in_words(sample.remaining)));

@@ -56,7 +56,7 @@ MigrationRequest Precopy::plan(const Guest& guest) {
 
 std::vector<Action> Precopy::adopt(const Guest& guest, const Sample& now) {
     const MigrationRequest request = plan(guest);
-    if (now.phase != Phase::precopy) return {};  // a post-copy of somebody else: nothing of it is this policy's
+    if (now.phase > Phase::precopy) return {};  // a post-copy of somebody else: nothing of it is this policy's
     std::vector<Action> actions;
     if (std::optional<Action> action = storage_.decide(now)) actions.push_back(std::move(*action));
     if (request.bandwidth.count > 0) {

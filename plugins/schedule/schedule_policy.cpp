@@ -60,7 +60,8 @@ MigrationRequest FollowSchedule::plan(const Guest& guest) {
 /// not aborted for that.
 std::vector<Action> FollowSchedule::adopt(const Guest& guest, const Sample& now) {
     const MigrationRequest request = plan(guest);
-    if (now.phase != Phase::precopy) return {};
+    if (now.phase > Phase::precopy) return {};
+    if (std::optional<Action> action = storage_.decide(now)) return {std::move(*action)};
     std::optional<Milliseconds> limit = request.downtime_limit;
     const auto covered = [&](const What& what) {
         const auto* set = std::get_if<SetDowntimeLimit>(&what);

@@ -4,8 +4,8 @@
 namespace vmmi {
 
 std::vector<Action> Policy::adopt(const Guest& guest, const Sample& now) {
-    if (now.phase != Phase::precopy) return {};
     const MigrationRequest request = plan(guest);
+    if (now.phase > Phase::precopy) return {};
     std::vector<Action> actions;
     if (request.downtime_limit && *request.downtime_limit != now.downtime_limit)
         actions.push_back({SetDowntimeLimit{*request.downtime_limit}, "takeover: the limit of this policy"});

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/configuration.h"
+#include "core/describe.h"
+#include "postcopy.h"
 #include "postcopy_fallback.h"
 #include "precopy.h"
 #include "sample.h"
@@ -12,8 +16,8 @@ namespace vmmi {
 namespace {
 
 /// A new plugin is added here.
-const std::vector<Plugin> plugins{precopy::plugin(), postcopy_fallback::plugin(), throttling::plugin(),
-                                  sample::plugin(), schedule::plugin()};
+const std::vector<Plugin> plugins{precopy::plugin(),    postcopy::plugin(), postcopy_fallback::plugin(),
+                                  throttling::plugin(), sample::plugin(),   schedule::plugin()};
 
 /// Says what is wrong with a key, for its path.
 void expect_well_declared(const Key& key, const std::string& path) {
@@ -69,6 +73,30 @@ TEST(EveryPlugin, EndsACopyOfDisksThatTakesTooLong) {
         const std::vector<Action> actions = policy->decide(sample);
         ASSERT_EQ(actions.size(), 1U) << plugin.name;
         EXPECT_TRUE(std::holds_alternative<AbortMigration>(actions.front().what)) << plugin.name;
+    }
+}
+
+/// What a policy with a cap does that takes over a migration of somebody else in that phase.
+std::vector<std::string> done_at_a_takeover(const Plugin& plugin, Phase phase) {
+    const Settings settings = apply_keys(plugin.keys, {{"bandwidthMiBPerSecond", 70}}, "configuration").value();
+    const std::unique_ptr<Policy> policy = plugin.make_policy(settings).value();
+    Sample now;
+    now.phase = phase;
+    now.disk_total = now.disk_remaining = mebibytes(1024);
+    now.downtime_limit = std::chrono::seconds(5);
+    std::vector<std::string> done;
+    for (const Action& action : policy->adopt({.name = "web", .uuid = "1", .memory = mebibytes(1024)}, now))
+        done.push_back(describe(action));
+    return done;
+}
+
+TEST(EveryPlugin, TakesOverWhileDisksAreCopiedAsInPreCopy) {
+    for (const Plugin& plugin : plugins) {
+        if (std::ranges::find(plugin.keys, "bandwidthMiBPerSecond", &Key::name) == plugin.keys.end()) continue;
+        const std::vector<std::string> in_precopy = done_at_a_takeover(plugin, Phase::precopy);
+        EXPECT_EQ(in_precopy.size(), 2U) << plugin.name << ": its limit and its cap";
+        EXPECT_EQ(done_at_a_takeover(plugin, Phase::storage), in_precopy) << plugin.name;
+        EXPECT_TRUE(done_at_a_takeover(plugin, Phase::postcopy).empty()) << plugin.name;
     }
 }
 

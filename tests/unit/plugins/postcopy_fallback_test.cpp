@@ -222,6 +222,27 @@ TEST(PostcopyFallback, SwitchesAtACeilingWhateverTheEvidence) {
     EXPECT_NEAR(seconds(switch_of(late)->at), 80, 2) << "of two gibibytes";
 }
 
+TEST(PostcopyFallback, KeepsItsCeilingWhereItTakesOverWhileDisksAreCopied) {
+    const Object given{{"postcopy", Object{{"evidence", false}, {"secondsPerGiB", 60}}}};
+    const Plugin plugin = postcopy_fallback::plugin();
+    const auto policy = plugin.make_policy(apply_keys(plugin.keys, given, "configuration").value()).value();
+    Sample sample;
+    sample.phase = Phase::storage;
+    sample.elapsed = 100_s;
+    sample.disk_total = mebibytes(4096);
+    static_cast<void>(policy->adopt(of(1024), sample));
+    EXPECT_TRUE(policy->decide(sample).empty());
+    sample.phase = Phase::precopy;
+    sample.iteration = 2;
+    sample.total = sample.remaining = mebibytes(1024);
+    sample.elapsed = 159_s;
+    EXPECT_TRUE(policy->decide(sample).empty());
+    sample.elapsed = 160_s;
+    const std::vector<Action> actions = policy->decide(sample);
+    ASSERT_EQ(actions.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<StartPostCopy>(actions.front().what));
+}
+
 TEST(PostcopyFallback, DoesNotSwitchIntoABrokenNetwork) {
     Scenario scenario = busy();
     scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {25_s, {}}, {200_s, mebibytes_per_second(100)}};
