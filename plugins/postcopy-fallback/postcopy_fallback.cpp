@@ -114,9 +114,11 @@ std::optional<std::string> PostcopyFallback::why_switch(const Sample& sample, bo
 /// The second pass takes as long as this says, whatever the guest does meanwhile, and whether it is the last one that
 /// is needed, it does not say. For a guest of which it is a small part of the whole, that is cheap to find out.
 std::optional<std::string> PostcopyFallback::why_after_the_first_pass(const Sample& sample, bool pass_began) const {
-    const std::vector<Pass>& passes = forecaster_.passes().completed();
-    if (options_.first_pass_percent == 0 || !pass_began || sample.iteration != 2 || passes.empty()) return std::nullopt;
-    const double rest = 100 * share(sample.remaining, passes.front().moved);
+    const Passes& passes = forecaster_.passes();
+    if (options_.first_pass_percent == 0 || !pass_began || sample.iteration != 2 || passes.completed().empty())
+        return std::nullopt;
+    // All of it, also where a takeover saw only its end.
+    const double rest = 100 * share(sample.remaining, sample.transferred - passes.current()->moved);
     const std::optional<Milliseconds> pass = forecaster_.forecast().time_to_send(sample.remaining);
     if (rest < options_.first_pass_percent || !pass) return std::nullopt;
     return fmt::format(

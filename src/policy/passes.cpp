@@ -90,8 +90,10 @@ void Passes::begin(const Sample& sample, Milliseconds outage, Bytes outage_traff
     pass.began = sample.elapsed;
     pass.to_move = pass.left_over = sample.remaining;
     pass.throttle_percent = sample.throttle_percent.value_or(0);
-    // A supervisor that comes late begins in the middle of a pass.
-    pass.whole = current_ || sample.iteration == 1 || sample.trigger == Sample::Trigger::iteration;
+    // A supervisor that comes late begins in the middle of a pass; how late it is in the first one, what was sent
+    // tells.
+    const bool from_the_first = sample.iteration == 1 && sample.transferred.count <= sample.total.count / 20;
+    pass.whole = current_ || from_the_first || sample.trigger == Sample::Trigger::iteration;
     current_ = pass;
     transferred_before_ = sample.transferred;
     outage_before_ = outage;

@@ -120,6 +120,16 @@ TEST(PostcopyFallback, SwitchesAtOnceWhereTheFirstPassLeavesMuchOfWhatItSent) {
     EXPECT_NE(taken->action.reason.find("% of what it sent"), std::string::npos) << taken->action.reason;
 }
 
+TEST(PostcopyFallback, HoldsWhatTheFirstPassLeavesAgainstAllOfIt) {
+    Scenario scenario = plain({{.size = mebibytes(100), .dirty_rate = mebibytes_per_second(400)}});
+    scenario.features.postcopy = true;
+    scenario.taken_over_after = 39_s;  // of 41; the first pass leaves as much as one second sends
+    const Report report = fallback_on(scenario);
+    EXPECT_EQ(report.ending, Report::Ending::completed);
+    const std::optional<ActionTaken> taken = switch_of(report);
+    EXPECT_TRUE(!taken || taken->action.reason.find("% of what it sent") == std::string::npos) << taken->action.reason;
+}
+
 /// Samples as with QEMU 11: at the end of the first pass of 512 MiB, with so much dirty then and from look to look.
 std::vector<std::pair<int, std::string>> switches_with(const Object& given, const std::vector<std::uint64_t>& dirty) {
     const Plugin plugin = postcopy_fallback::plugin();

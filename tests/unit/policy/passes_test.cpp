@@ -115,6 +115,22 @@ TEST(Passes, BeginInTheMiddleAtATakeover) {
     EXPECT_TRUE(passes.current()->whole);
 }
 
+TEST(Passes, AreNotWholeWhereATakeoverComesLateInTheFirst) {
+    const auto whole = [](double remaining, double transferred) {
+        Passes passes;
+        Sample now = at(1, 1, remaining, transferred);
+        now.trigger = Sample::Trigger::interval;
+        passes.add(now);
+        Sample next = at(11, 2, 60, 1000);
+        next.dirty_rate = mebibytes_per_second(7);
+        passes.add(next);
+        EXPECT_EQ(passes.completed().front().dirty_rate == next.dirty_rate, !passes.completed().front().whole);
+        return passes.completed().front().whole;
+    };
+    EXPECT_TRUE(whole(960, 40));
+    EXPECT_FALSE(whole(300, 700));
+}
+
 TEST(Passes, AreDatedBackWhereTheirFirstSampleComesLate) {
     Passes passes;
     passes.add(at(0, 1, 1000, 0));
