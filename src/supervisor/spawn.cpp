@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/spawn.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
@@ -39,15 +40,45 @@ struct Plan {
     std::array<int, 3> streams;
     int identity;
     std::uint64_t largest_file;
-    int error;  ///< the child's answer, where it could not become the program
+    /// The child's answer, where it could not become the program: what it could not do, or nothing, and why.
+    const char* failed;
+    int error;
 };
 
-VMMI_NOT_INSTRUMENTED void write_identity(int file) {
+[[noreturn]] VMMI_NOT_INSTRUMENTED void give_up(Plan& plan, const char* what) {
+    plan.error = errno;
+    plan.failed = what;
+    ::_exit(EXIT_FAILURE);
+}
+
+VMMI_NOT_INSTRUMENTED bool write_identity(int file) {
     std::array<char, 1024> line{};
     const int stat = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
     const ssize_t length = ::read(stat, line.data(), line.size());
-    if (length > 0 && ::write(file, line.data(), static_cast<std::size_t>(length)) == length) return;
-    ::_exit(EXIT_FAILURE);
+    if (length <= 0) return false;
+    const ssize_t written = ::write(file, line.data(), static_cast<std::size_t>(length));
+    if (written >= 0 && written < length) errno = ENOSPC;
+    return written == length;
+}
+
+/// All but the standard ones. Some filters of system calls have no close_range: then the list of what is open tells.
+VMMI_NOT_INSTRUMENTED bool close_descriptors() {
+    if (::close_range(3, ~0U, 0) == 0) return true;
+    const int folder = ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return false;
+    alignas(dirent64) std::array<char, 4096> block{};
+    while (true) {
+        const long length = ::syscall(SYS_getdents64, folder, block.data(), block.size());
+        if (length <= 0) return length == 0;
+        for (long at = 0; at < length;) {
+            const auto* entry = reinterpret_cast<const dirent64*>(block.data() + at);
+            int number = 0;
+            for (const char* digit = entry->d_name; *digit >= '0' && *digit <= '9'; ++digit)
+                number = number * 10 + (*digit - '0');
+            if (number > 2 && number != folder) ::close(number);
+            at += entry->d_reclen;
+        }
+    }
 }
 
 /// In the child, which shares the memory of this process and holds up its thread until it is another program: nothing
@@ -59,12 +90,14 @@ VMMI_NOT_INSTRUMENTED int become(void* argument) {
     for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &usual, nullptr);
     ::setsid();
     ::umask(S_IWGRP | S_IWOTH);
-    if (::chdir("/") != 0) ::_exit(EXIT_FAILURE);
-    if (plan.identity >= 0) write_identity(plan.identity);
+    if (::chdir("/") != 0) give_up(plan, "its folder could not be /: ");
+    if (plan.identity >= 0 && !write_identity(plan.identity)) give_up(plan, "its identity could not be written: ");
     for (int target = 0; target < 3; ++target) {
-        if (::dup2(plan.streams[static_cast<std::size_t>(target)], target) < 0) ::_exit(EXIT_FAILURE);
+        const int stream = plan.streams[static_cast<std::size_t>(target)];
+        if (::dup2(stream, target) < 0) give_up(plan, "it could not get its standard streams: ");
+        ::close(stream);
     }
-    ::close_range(3, ~0U, 0);
+    if (!close_descriptors()) give_up(plan, "what this process has open could not be kept from it: ");
     if (plan.largest_file > 0) {
         rlimit limit{};
         if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur > plan.largest_file) {
@@ -77,8 +110,7 @@ VMMI_NOT_INSTRUMENTED int become(void* argument) {
     for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) ::sigaddset(&later, signal);
     ::sigprocmask(SIG_SETMASK, &later, nullptr);
     ::execve(plan.path, plan.arguments, plan.environment);
-    plan.error = errno;
-    ::_exit(EXIT_FAILURE);
+    give_up(plan, "");
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -171,6 +203,7 @@ Result<Child> spawn(const Program& program) {
               {streams[0].get(), streams[1].get(), streams[2].get()},
               program.identity,
               program.largest_file,
+              nullptr,
               0};
 
     constexpr std::size_t stack_size = 256 << 10;
@@ -195,10 +228,11 @@ Result<Child> spawn(const Program& program) {
                                   quote(program.path), system_error(error)));
     }
     Child child{pid, system::Fd(pidfd)};
-    if (plan.error == 0) return child;
+    if (plan.failed == nullptr) return child;
     ::waitid(P_PIDFD, static_cast<id_t>(pidfd), nullptr, WEXITED);
-    return refuse(VMMI_E_SYSTEM, "not started",
-                  fmt::format("{} could not be started: {}", quote(program.path), system_error(plan.error)));
+    return refuse(
+        VMMI_E_SYSTEM, "not started",
+        fmt::format("{} could not be started: {}{}", quote(program.path), plan.failed, system_error(plan.error)));
 }
 
 std::vector<std::string> clean_environment(const std::vector<std::string>& more) {

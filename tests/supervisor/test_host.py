@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -57,6 +58,43 @@ def test_one_call_tells_of_a_plugin_that_does_not_end(scripts):
     assert raised.value.code == libvmmi.STUCK
     lib.vmmi_cancel_free(cancel)
     assert [item["running"] for item in scripts.context().list()] == [1], "to be found again"
+
+
+# A program whose system does not let a new process do what it is to do.
+HINDERED = """\
+import ctypes, os, sys
+sys.path.insert(0, {folder!r})
+from libvmmi import Context, Failure
+os.set_inheritable(os.open("/dev/null", os.O_RDONLY), True)
+try:
+    Context(**{options!r}).start(**{parameters!r}).conclude()
+    print("done")
+except Failure as failure:
+    print(failure.code, failure.details)
+"""
+
+
+def hindered(scripts, tmp_path, function):
+    (tmp_path / "hinder.c").write_text(f"#include <errno.h>\nint {function} {{ errno = EPERM; return -1; }}\n")
+    subprocess.run(["cc", "-shared", "-fPIC", tmp_path / "hinder.c", "-o", tmp_path / "hinder.so"], check=True)
+    text = HINDERED.format(folder=str(Path(__file__).parent), options={key: str(value) for key, value in scripts.options.items()},
+                           parameters=scripts.parameters())
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60,
+                          env=os.environ | {"LD_PRELOAD": str(tmp_path / "hinder.so")}).stdout
+
+
+def test_what_goes_wrong_before_the_plugin_runs_is_told_as_that(scripts, tmp_path):
+    scripts.write("end()")
+    told = hindered(scripts, tmp_path, "chdir(const char *path)")
+    assert told.startswith(f"{libvmmi.SYSTEM} ") and "its folder could not be /: Operation not permitted" in told
+    assert scripts.context().list() == []
+
+
+def test_without_close_range_the_plugin_gets_no_descriptors_either(scripts, tmp_path):
+    scripts.write(f"open({str(tmp_path / 'seen')!r}, 'w').write(' '.join(os.listdir('/proc/self/fd'))); end()")
+    assert hindered(scripts, tmp_path, "close_range(unsigned first, unsigned last, int flags)") == "done\n"
+    seen = set((tmp_path / "seen").read_text().split())
+    assert {"0", "1", "2"} < seen and len(seen) <= 5, "and its own two"
 
 
 def test_many_threads_migrate_at_once(scripts):
