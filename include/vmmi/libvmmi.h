@@ -26,7 +26,8 @@
  * NULL. 1 to 99 are the codes of SPEC.md, chapter 5, 100 and more a plugin's own; below 0 are those of this library.
  *
  * Threads. A context may be used by any thread, one at a time or several. Calls on it do not wait for the plugin,
- * except where it says so here. vmmi_migrate() can be called by many threads at once.
+ * except where it says so here. vmmi_migrate() can be called by many threads at once. pthread_cancel() takes effect
+ * when a call has returned.
  *
  * Descriptors. Each migration in a context takes two, and a start some more for a moment; RLIMIT_NOFILE is to allow for
  * that. VMMI_E_SYSTEM for want of them says nothing about a plugin, and loses no completion message.
@@ -183,9 +184,9 @@ VMMI_PUBLIC const char* vmmi_version(void);
 
 /*
  * Migrates, and returns when the plugin has ended: VMMI_OK where the guest is at the destination, else the code.
- * `result` may be NULL. With `cancel`, another thread can have the migration aborted: the call then returns when the
- * plugin has ended on that, with what the completion message says; after options->abort_timeout_ms with VMMI_E_STUCK,
- * and then the plugin is still at work, to be found with vmmi_list_new().
+ * `result` may be NULL; its code is what the call returns. With `cancel`, another thread can have the migration
+ * aborted: the call then returns when the plugin has ended on that, with what the completion message says; after
+ * options->abort_timeout_ms with VMMI_E_STUCK, and then the plugin is still at work, to be found with vmmi_list_new().
  */
 VMMI_PUBLIC int vmmi_migrate(const vmmi_options* options, const vmmi_parameters* parameters, vmmi_cancel* cancel,
                              vmmi_result* result, vmmi_error* error);

@@ -3,6 +3,7 @@
 #include "vmmi/libvmmi.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -71,29 +72,6 @@ static vmmi_migration* to_c(Context::Entry* entry) {
 
 namespace {
 
-int report(vmmi_error* target, const Error& error) {
-    const int code = static_cast<int>(error.code);
-    if (target == nullptr || target->size < sizeof(vmmi_error)) return code;
-    target->code = code;
-    put(target->message, error.message);
-    put(target->details, error.details);
-    return code;
-}
-
-int misuse(vmmi_error* target, const char* details) {
-    return report(target, {static_cast<vmmi::ErrorCode>(VMMI_E_MISUSE), "wrong call", details});
-}
-
-int succeed(vmmi_error* target) {
-    report(target, {vmmi::ErrorCode::none, "", ""});
-    return VMMI_OK;
-}
-
-template <typename T>
-int answer(const Result<T>& result, vmmi_error* error) {
-    return result ? succeed(error) : report(error, result.error());
-}
-
 /// What the caller knows of a structure that this version knows all of.
 template <typename Struct>
 Struct taken(const Struct& given) {
@@ -110,9 +88,45 @@ void give(Struct* target, const Struct& whole) {
     target->size = size;
 }
 
+int report(vmmi_error* target, const Error& error) {
+    vmmi_error whole{};
+    whole.code = static_cast<int>(error.code);
+    put(whole.message, error.message);
+    put(whole.details, error.details);
+    give(target, whole);
+    return whole.code;
+}
+
+int misuse(vmmi_error* target, const char* details) {
+    return report(target, {static_cast<vmmi::ErrorCode>(VMMI_E_MISUSE), "wrong call", details});
+}
+
+int succeed(vmmi_error* target) {
+    report(target, {vmmi::ErrorCode::none, "", ""});
+    return VMMI_OK;
+}
+
+template <typename T>
+int answer(const Result<T>& result, vmmi_error* error) {
+    return result ? succeed(error) : report(error, result.error());
+}
+
+/// The end of a cancelled thread is thrown as well, and by the system: it waits until the call has returned.
+class Uncancelled {
+  public:
+    Uncancelled() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    Uncancelled(const Uncancelled&) = delete;
+    Uncancelled& operator=(const Uncancelled&) = delete;
+    ~Uncancelled() { ::pthread_setcancelstate(before_, nullptr); }
+
+  private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
 /// Nothing that is thrown gets past this.
 template <typename Function>
 int guarded(vmmi_error* error, Function&& function) noexcept {
+    const Uncancelled uncancelled;
     try {
         return function();
     } catch (const std::bad_alloc&) {
@@ -248,14 +262,18 @@ void vmmi_cancel_free(vmmi_cancel* cancel) {
 
 int vmmi_migrate(const vmmi_options* options, const vmmi_parameters* parameters, vmmi_cancel* cancel,
                  vmmi_result* result, vmmi_error* error) {
-    if (parameters == nullptr || parameters->size == 0) return misuse(error, "no parameters, or their size is not set");
-    return guarded(error, [&] {
+    vmmi_result whole = supervisor::empty_result();
+    whole.code = guarded(error, [&] {
+        if (parameters == nullptr || parameters->size == 0)
+            return misuse(error, "no parameters, or their size is not set");
         Result<std::unique_ptr<Context>> context = Context::open(options_from(options));
         if (!context) return report(error, context.error());
         Result<Context::Entry*> entry = start(**context, *parameters);
         if (!entry) return report(error, entry.error());
-        return supervise(**context, **entry, cancel, result, error);
+        return supervise(**context, **entry, cancel, &whole, error);
     });
+    give(result, whole);
+    return whole.code;
 }
 
 int vmmi_context_new(const vmmi_options* options, vmmi_context** context, vmmi_error* error) {

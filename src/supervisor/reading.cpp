@@ -84,18 +84,6 @@ std::string describe_ending(const Ending& ending) {
     return ending.exit_status >= 0 ? fmt::format("exit status {}", ending.exit_status) : "an unknown exit status";
 }
 
-vmmi_result empty_result() {
-    vmmi_result result{};
-    result.size = sizeof result;
-    result.exit_status = -1;
-    for (std::int64_t* number :
-         {&result.timestamp, &result.total_time_ms, &result.downtime_ms, &result.setup_time_ms,
-          &result.work_lost_throttle_ms, &result.work_lost_pause_ms, &result.work_lost_postcopy_ms, &result.iterations,
-          &result.total_bytes, &result.transferred_bytes})
-        *number = -1;
-    return result;
-}
-
 void fill(vmmi_result& result, const Object& body) {
     const Value* retry = body.find("retry");
     const bool* flag = retry != nullptr ? retry->get_if<bool>() : nullptr;
@@ -170,6 +158,18 @@ std::optional<vmmi_status> read_status(std::string_view line) {
         put(status.last_action_reason, text_in(*action, "reason"));
     }
     return status;
+}
+
+vmmi_result empty_result() {
+    vmmi_result result{};
+    result.size = sizeof result;
+    result.exit_status = -1;
+    for (std::int64_t* number :
+         {&result.timestamp, &result.total_time_ms, &result.downtime_ms, &result.setup_time_ms,
+          &result.work_lost_throttle_ms, &result.work_lost_pause_ms, &result.work_lost_postcopy_ms, &result.iterations,
+          &result.total_bytes, &result.transferred_bytes})
+        *number = -1;
+    return result;
 }
 
 Conclusion conclude(Error error, const Ending& ending) {

@@ -24,6 +24,8 @@ struct Conclusion {
     std::optional<Error> error;  ///< absent: success
     std::string completion;      ///< the message, where there is one
 };
+/// Nothing is known.
+vmmi_result empty_result();
 /// From all that the plugin wrote to its standard error, and how its process ended. `what` begins sentences: the
 /// plugin's name and guest.
 Conclusion conclude(std::string_view written, const Ending& ending, const std::string& what);

@@ -60,6 +60,53 @@ def test_one_call_tells_of_a_plugin_that_does_not_end(scripts):
     assert [item["running"] for item in scripts.context().list()] == [1], "to be found again"
 
 
+def test_one_call_that_is_refused_has_no_result_of_a_success(scripts):
+    for refused in (scripts.parameters(plugin="missing"), scripts.parameters(destination=None), {"size": 0}):
+        result, given = libvmmi.Result(), libvmmi.parameters(**{key: value for key, value in refused.items() if key != "size"})
+        given.size = refused.get("size", given.size)
+        code = lib.vmmi_migrate(ctypes.byref(options(**scripts.options)), ctypes.byref(given), None, ctypes.byref(result), None)
+        assert code != 0 and (result.code, result.total_time_ms, result.exit_status) == (code, -1, -1)
+        assert result.size == ctypes.sizeof(result)
+
+
+CANCELLED = """\
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <vmmi/libvmmi.h>
+static char **words;
+static void *migrate(void *result) {
+    vmmi_options options = {.size = sizeof options, .plugin_directory = words[1], .runtime_directory = words[2]};
+    vmmi_parameters parameters = {.size = sizeof parameters, .vm = "web", .destination = "x://y", .plugin = "scripted"};
+    *(int *)result = vmmi_migrate(&options, &parameters, NULL, NULL, NULL);
+    pthread_testcancel();
+    return NULL;
+}
+int main(int argc, char **argv) {
+    pthread_t thread;
+    int code = 7;
+    void *end = NULL;
+    words = argv;
+    pthread_create(&thread, NULL, migrate, &code);
+    sleep(1);
+    pthread_cancel(thread);
+    pthread_join(thread, &end);
+    printf("%d %d\\n", code, end == PTHREAD_CANCELED);
+    return argc != 3;
+}
+"""
+
+
+def test_a_thread_that_is_cancelled_meanwhile_ends_when_the_call_has_returned(scripts, tmp_path):
+    (tmp_path / "cancelled.c").write_text(CANCELLED)
+    subprocess.run(["cc", f"-I{ROOT / 'include'}", tmp_path / "cancelled.c", libvmmi.LIBRARY, f"-Wl,-rpath,{Path(libvmmi.LIBRARY).parent}",
+                    "-pthread", "-o", tmp_path / "cancelled"], check=True)
+    scripts.write("time.sleep(2); end()")
+    run = subprocess.run([tmp_path / "cancelled", scripts.folder, scripts.runtime], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (0, "0 1\n")
+
+
 # A program whose system does not let a new process do what it is to do.
 HINDERED = """\
 import ctypes, os, sys
@@ -254,6 +301,13 @@ def test_callers_of_other_versions_get_what_they_know(scripts):
     newer.more = b"untouched"
     assert lib.vmmi_migration_status(migration.pointer, ctypes.byref(newer), None) == 0
     assert newer.status.progress_percent == 42 and newer.more == b"untouched" and newer.status.size == ctypes.sizeof(newer)
+
+    class OlderError(ctypes.Structure):
+        _fields_ = [("size", ctypes.c_size_t), ("code", ctypes.c_int), ("message", ctypes.c_char * 128), ("after", ctypes.c_char * 4)]
+
+    error = OlderError(size=8 + 4 + 128, after=b"xxx")
+    assert lib.vmmi_migration_collect(migration.pointer, ctypes.byref(error)) == libvmmi.MISUSE
+    assert (error.code, error.message, error.after) == (libvmmi.MISUSE, b"not ended", b"xxx")
 
     older = (ctypes.c_char * 512)(*([b"x"] * 512))
     ctypes.cast(older, ctypes.POINTER(ctypes.c_size_t))[0] = 8 + 64 + 32
