@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <string_view>
+
 #include "core/describe.h"
 #include "core/redact.h"
 #include "core/uri.h"
@@ -112,8 +114,14 @@ Result<Request> make_request(const vmmi_parameters& parameters, const std::strin
     request.destination = text(parameters.destination);
     request.migration_uri = text(parameters.migration_uri);
     request.plugin = text(parameters.plugin);
-    if (request.vm.empty() || request.destination.empty() || request.plugin.empty())
-        return fail(ErrorCode::missing_parameters, "missing parameters", "missing or empty: vm, destination or plugin");
+    std::vector<std::string_view> missing;
+    if (request.vm.empty()) missing.emplace_back("vm");
+    if (request.destination.empty()) missing.emplace_back("destination");
+    if (request.plugin.empty()) missing.emplace_back("plugin");
+    if (!missing.empty()) {
+        return fail(ErrorCode::missing_parameters, "missing parameters",
+                    fmt::format("missing or empty: {}", fmt::join(missing, ", ")));
+    }
     if (request.migration_uri.empty()) {
         Result<std::string> derived = derived_migration_uri(request.destination);
         if (!derived) return fail(derived.error());
@@ -138,8 +146,12 @@ Result<Request> make_request(const vmmi_parameters& parameters, const std::strin
         request.configured = true;
     }
     std::vector<std::string> more;
-    for (const char* const* one = parameters.environment; one != nullptr && *one != nullptr; ++one)
+    for (const char* const* one = parameters.environment; one != nullptr && *one != nullptr; ++one) {
+        const std::size_t sign = std::string_view(*one).find('=');
+        if (sign == 0 || sign == std::string_view::npos)
+            return refuse(VMMI_E_MISUSE, "bad environment", quote(*one) + " is no NAME=value");
         more.emplace_back(*one);
+    }
     request.environment = clean_environment(more);
     return request;
 }

@@ -97,6 +97,12 @@ def test_a_missing_plugin_and_a_wrong_call_are_told(vmmi):
     assert json.loads(vmmi("status", "--json", VM).stdout)["error"]["code"] == -11
 
 
+def test_a_variable_without_a_value_is_refused(vmmi):
+    vmmi.scripts.write("end()")
+    refused = vmmi("run", "--policy", "scripted", "--env", "FOO", *ARGUMENTS)
+    assert refused.returncode == 2 and '"FOO" is no NAME=value' in refused.stderr
+
+
 def test_a_configuration_that_is_none_is_not_read_to_its_end(vmmi, tmp_path):
     endless = vmmi("run", "--config", "/dev/zero", *ARGUMENTS)
     assert endless.returncode == 2 and "/dev/zero: longer than 1048576 bytes" in endless.stderr

@@ -69,6 +69,17 @@ def test_one_call_that_is_refused_has_no_result_of_a_success(scripts):
         assert result.size == ctypes.sizeof(result)
 
 
+def test_what_is_missing_or_wrong_in_a_call_is_told(scripts):
+    context = scripts.context()
+    with pytest.raises(Failure, match="missing or empty: destination, plugin$"):
+        context.start(vm=OTHER)
+    scripts.write("end()")
+    for wrong in ("NAME", "=value", ""):
+        with pytest.raises(Failure, match="no NAME=value") as raised:
+            context.start(**scripts.parameters(environment=["GOOD=1", wrong]))
+        assert raised.value.code == libvmmi.MISUSE
+
+
 CANCELLED = """\
 #include <pthread.h>
 #include <stdio.h>
