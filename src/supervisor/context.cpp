@@ -53,7 +53,8 @@ bool Context::is_ours() const {
 Result<Context::Entry*> Context::add(Migration migration) {
     const std::uint64_t number = next_number_++;
     auto entry = std::make_unique<Entry>(Entry{this, number, std::move(migration)});
-    if (entry->migration.has_ended())
+    const bool ended = entry->migration.has_ended();
+    if (ended)
         tell(*entry, Migration::News::ended);
     else if (const int process = entry->migration.process(); process >= 0 && !watch(epoll_, process, number * 2))
         return refuse(VMMI_E_SYSTEM, "no watch",
@@ -62,7 +63,10 @@ Result<Context::Entry*> Context::add(Migration migration) {
     listen(*entry, true);
     Entry* pointer = entry.get();
     entries_.emplace(number, std::move(entry));
-    if (interval_ == Milliseconds{0}) arm(seldom);
+    if (ended)
+        wake();
+    else if (interval_ == Milliseconds{0})
+        arm(seldom);
     return pointer;
 }
 
@@ -147,6 +151,13 @@ void Context::arm(Milliseconds interval) {
     const timespec time{seconds.count(), rest.count()};
     const itimerspec period{time, time};
     ::timerfd_settime(timer_.get(), 0, &period, nullptr);
+}
+
+/// Something happened outside of `dispatch`: the descriptor is to tell of it.
+void Context::wake() {
+    interval_ = woken;
+    const itimerspec soon{{0, 0}, {0, 1}};
+    ::timerfd_settime(timer_.get(), 0, &soon, nullptr);
 }
 
 Context::Entry* Context::next_event(int& event) {

@@ -52,12 +52,15 @@ class Context {
     void remove(Entry* entry);
     void dispatch();
     /// A status was asked for: look more often.
-    void note_request() { arm(often); }
+    void note_request() {
+        if (interval_ != woken) arm(often);
+    }
     Entry* next_event(int& event);
 
   private:
     static constexpr Milliseconds often{100};
     static constexpr Milliseconds seldom{1000};
+    static constexpr Milliseconds woken{-1};
 
     Context(Options options, Runs runs);
 
@@ -68,6 +71,7 @@ class Context {
     void finish(Entry& entry);
     void forget(const Entry& entry) const;
     void arm(Milliseconds interval);
+    void wake();
 
     Options options_;
     Runs runs_;

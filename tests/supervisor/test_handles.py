@@ -4,6 +4,7 @@
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -79,6 +80,16 @@ def test_the_completion_message_waits_for_whoever_comes_next(scripts):
     assert raised.value.code == 9
     late.do("collect")
     assert context.list() == []
+
+
+def test_an_end_at_attach_makes_the_descriptor_readable_at_once(scripts):
+    scripts.start("end()").conclude()
+    context = scripts.context()
+    late = context.attach(VM)
+    assert select.select([context.fd], [], [], 0.3)[0]
+    late.conclude()
+    context.wait(0)
+    assert select.select([context.fd], [], [], 1.5)[0] == [], "and it does so once"
 
 
 def test_it_is_aborted_by_another_process(scripts):
