@@ -61,10 +61,15 @@ std::string lower_case(std::string text) {
     return text;
 }
 
-bool is_uuid(std::string_view text) {
-    constexpr std::size_t length = 36;
-    return text.size() == length &&
-           std::ranges::all_of(text, [](unsigned char c) { return std::isxdigit(c) != 0 || c == '-'; });
+/// In its usual form, since libvirt takes hyphens anywhere or nowhere; nothing where it is none.
+std::optional<std::string> uuid_of(const std::string& text) {
+    std::string uuid = lower_case(text);
+    std::erase(uuid, '-');
+    constexpr std::size_t digits = 32;
+    if (uuid.size() != digits || !std::ranges::all_of(uuid, [](unsigned char c) { return std::isxdigit(c) != 0; }))
+        return std::nullopt;
+    for (const std::size_t hyphen : {8U, 13U, 18U, 23U}) uuid.insert(hyphen, 1, '-');
+    return uuid;
 }
 
 std::string text_of(const Object& object, std::string_view name) {
@@ -157,7 +162,7 @@ Result<Runs> Runs::open(const std::string& configured) {
 }
 
 std::string Runs::key_of(const std::string& vm, const std::string& connection) {
-    if (is_uuid(vm)) return lower_case(vm);
+    if (std::optional<std::string> uuid = uuid_of(vm)) return std::move(*uuid);
     // FNV-1a: a name may hold anything, and two hosts may have guests of one name.
     std::uint64_t hash = 0xcbf29ce484222325;
     const std::string both = fmt::format("{}{}{}", connection, '\0', vm);

@@ -167,7 +167,7 @@ def test_two_supervisors_at_once_both_get_status_and_completion(scripts):
 
 def test_a_second_migration_of_one_guest_is_refused(scripts):
     process, identifier = application(scripts)
-    for vm in (VM, VM.upper()):
+    for vm in (VM, VM.upper(), VM.replace("-", "")):
         with pytest.raises(Failure) as raised:
             scripts.start(vm=vm)
         assert raised.value.code == libvmmi.BUSY and identifier in raised.value.details

@@ -72,6 +72,8 @@ TEST(Runs, AGuestIsOneUnderItsUuidHoweverItIsWritten) {
     const std::string uuid = "0b7a4e1c-33a1-4d52-9d4e-6a1f2f5c8e01";
     EXPECT_EQ(Runs::key_of(uuid, "a"), uuid);
     EXPECT_EQ(Runs::key_of("0B7A4E1C-33A1-4D52-9D4E-6A1F2F5C8E01", "b"), uuid);
+    EXPECT_EQ(Runs::key_of("0b7a4e1c33a14d529d4e6a1f2f5c8e01", "a"), uuid);
+    EXPECT_NE(Runs::key_of("0b7a4e1c-33a1-4d52-9d4e-6a1f2f5c8e0g", "a"), uuid);
     EXPECT_NE(Runs::key_of("web", "a"), Runs::key_of("web", "b")) << "each host may have one of that name";
     EXPECT_EQ(Runs::key_of("../x", "a").find('/'), std::string::npos);
 }
