@@ -36,7 +36,8 @@ std::string numbers(const vmmi_status& status) {
     if (status.iteration > 0) text += fmt::format("  pass {}", status.iteration);
     const bool disks = std::string_view(status.phase) == "storage";
     if (disks && status.disk_remaining_bytes >= 0) text += fmt::format("  {} left", mebi(status.disk_remaining_bytes));
-    if (!disks && status.total_bytes > 0) text += fmt::format("  {} left", mebi(status.remaining_bytes));
+    if (!disks && status.total_bytes > 0 && status.remaining_bytes >= 0)
+        text += fmt::format("  {} left", mebi(status.remaining_bytes));
     if (status.bandwidth_bytes_per_second > 0) text += fmt::format("  {}/s", mebi(status.bandwidth_bytes_per_second));
     if (status.dirty_rate_bytes_per_second > 0)
         text += fmt::format("  dirty {}/s", mebi(status.dirty_rate_bytes_per_second));

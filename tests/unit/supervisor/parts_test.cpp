@@ -138,6 +138,9 @@ TEST(Progress, HasAllThatIsKnown) {
     status.progress_percent = status.throttle_percent = -1;
     status.downtime_limit_ms = status.eta_ms = status.eta_earliest_ms = -1;
     EXPECT_EQ(command::numbers(status), "  0%  connecting");
+    status.total_bytes = 400 << 20;
+    status.remaining_bytes = -1;
+    EXPECT_EQ(command::numbers(status), "  0%  connecting") << "what is left is not known";
 }
 
 TEST(Progress, FitsTheTerminal) {
