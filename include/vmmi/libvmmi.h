@@ -104,7 +104,8 @@ typedef struct vmmi_error {
 typedef struct vmmi_options {
     size_t size;
     const char* plugin_directory;  /* /usr/libexec/vmmi */
-    const char* runtime_directory; /* root: /run/vmmi/migrations; others: $XDG_RUNTIME_DIR/vmmi/migrations */
+    const char* runtime_directory; /* root: /run/vmmi/migrations; others: $XDG_RUNTIME_DIR/vmmi/migrations. "": none,
+                                      for plugins and checks alone */
     uint32_t status_timeout_ms;    /* 5000: until VMMI_EVENT_NO_STATUS */
     uint32_t abort_again_ms;       /* 10000: until SIGINT is sent once more, again and again */
     uint32_t abort_timeout_ms;     /* 120000: until VMMI_EVENT_STUCK */

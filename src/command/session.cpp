@@ -20,7 +20,11 @@ Session::Session(const CommandLine& line) : line_(line) {
     vmmi_options options{};
     options.size = sizeof options;
     if (!line.plugin_directory.empty()) options.plugin_directory = line.plugin_directory.c_str();
-    if (!line.runtime_directory.empty()) options.runtime_directory = line.runtime_directory.c_str();
+    // Where no migration is meant, nothing is looked for.
+    if (line.verb == CommandLine::Verb::plugins || line.verb == CommandLine::Verb::check)
+        options.runtime_directory = "";
+    else if (!line.runtime_directory.empty())
+        options.runtime_directory = line.runtime_directory.c_str();
     Failure failure;
     if (vmmi_context_new(&options, &context_, &failure) != VMMI_OK) tell(failure);
 }

@@ -37,7 +37,7 @@ Context::Context(Options options, Runs runs)
 Context::~Context() = default;
 
 Result<std::unique_ptr<Context>> Context::open(Options options) {
-    Result<Runs> runs = Runs::open(options.runtime_directory);
+    Result<Runs> runs = options.keeps_runs ? Runs::open(options.runtime_directory) : Runs();
     if (!runs) return fail(runs.error());
     runs->sweep_at_times();
     std::unique_ptr<Context> context(new Context(std::move(options), std::move(*runs)));

@@ -19,6 +19,7 @@ namespace vmmi::supervisor {
 struct Options {
     std::string plugin_directory;
     std::string runtime_directory;
+    bool keeps_runs = true;  ///< false: no migration is started or looked for, and no runtime directory needed
     Patience patience;
 };
 

@@ -163,6 +163,7 @@ supervisor::Options options_from(const vmmi_options* given) {
     supervisor::Options options;
     if (known.plugin_directory != nullptr) options.plugin_directory = known.plugin_directory;
     if (known.runtime_directory != nullptr) options.runtime_directory = known.runtime_directory;
+    options.keeps_runs = known.runtime_directory == nullptr || *known.runtime_directory != '\0';
     options.plugin_directory = supervisor::plugin_directory(options.plugin_directory);
     using std::chrono::milliseconds;
     if (known.status_timeout_ms != 0) options.patience.status = milliseconds(known.status_timeout_ms);

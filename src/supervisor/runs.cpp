@@ -170,11 +170,17 @@ std::string Runs::key_of(const std::string& vm, const std::string& connection) {
     return fmt::format("name-{:016x}", hash);
 }
 
+Result<void> Runs::check() const {
+    if (folder_) return {};
+    return refuse(VMMI_E_DIRECTORY, "no runtime directory", "there is none in this context: it was made without");
+}
+
 Runs::Lock::~Lock() {
     if (file_) ::flock(file_.get(), LOCK_UN);
 }
 
 Result<Runs::Lock> Runs::lock() const {
+    if (const Result<void> usable = check(); !usable) return fail(usable.error());
     const auto bad = [&](const std::string& why) {
         return refuse(is_shortage() ? VMMI_E_SYSTEM : VMMI_E_DIRECTORY, "runtime directory not locked",
                       fmt::format("{}/.lock {}", path_, why));
@@ -192,6 +198,7 @@ Result<Runs::Lock> Runs::lock() const {
 }
 
 Result<std::vector<Handle>> Runs::handles(const std::string& beginning) const {
+    if (const Result<void> usable = check(); !usable) return fail(usable.error());
     std::optional<std::vector<std::string>> ids = names_in(folder_, ".");
     if (!ids) return not_looked_at(path_);
     std::erase_if(

@@ -42,6 +42,8 @@ struct Handle {
 /// May be used by many threads.
 class Runs {
   public:
+    /// None, where nothing can be made or found.
+    Runs() = default;
     /// Without `configured`: that of the system for root, that of the session for others. Fails with VMMI_E_DIRECTORY.
     static Result<Runs> open(const std::string& configured);
 
@@ -111,6 +113,8 @@ class Runs {
     void sweep_at_times() const;
 
   private:
+    /// Fails with VMMI_E_DIRECTORY.
+    Result<void> check() const;
     /// None, and errno, where it cannot be opened.
     system::Fd open_file(const std::string& id, const char* name, int flags) const;
     void make_mark(const std::string& id, const char* name) const;

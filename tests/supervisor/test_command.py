@@ -97,6 +97,14 @@ def test_a_missing_plugin_and_a_wrong_call_are_told(vmmi):
     assert json.loads(vmmi("status", "--json", VM).stdout)["error"]["code"] == -11
 
 
+def test_plugins_are_listed_and_checks_made_without_a_runtime_directory(vmmi):
+    vmmi.environment["VMMI_MIGRATIONS_DIR"] = "/nowhere/to/be/found"
+    vmmi.scripts.write("print('scripted 1.2 (VMMI 0.4.1)')")
+    assert vmmi("plugins", "--names").stdout == "scripted\n"
+    assert "not a check" in vmmi("check", "--policy", "scripted", *ARGUMENTS).stderr
+    assert "bad runtime directory" in vmmi("list").stderr
+
+
 def test_a_variable_without_a_value_is_refused(vmmi):
     vmmi.scripts.write("end()")
     refused = vmmi("run", "--policy", "scripted", "--env", "FOO", *ARGUMENTS)

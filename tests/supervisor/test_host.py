@@ -155,6 +155,18 @@ def test_without_close_range_the_plugin_gets_no_descriptors_either(scripts, tmp_
     assert {"0", "1", "2"} < seen and len(seen) <= 5, "and its own two"
 
 
+def test_plugins_and_checks_need_no_runtime_directory(scripts):
+    scripts.write("print('scripted 1.2 (VMMI 0.4.1)')")
+    context = libvmmi.Context(plugin_directory=scripts.folder, runtime_directory="")
+    assert context.plugins()[0][:2] == ("scripted", "1.2")
+    assert context.check(**scripts.parameters())[0].code == libvmmi.PROTOCOL
+    for attempt in (context.list, lambda: context.attach(OTHER), lambda: context.start(**scripts.parameters())):
+        with pytest.raises(Failure, match="made without") as raised:
+            attempt()
+        assert raised.value.code == libvmmi.DIRECTORY
+    context.free()
+
+
 def test_many_threads_migrate_at_once(scripts):
     scripts.write("time.sleep(0.1); end()")
     outcomes = []
