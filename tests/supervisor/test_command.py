@@ -314,6 +314,16 @@ def test_a_guest_that_was_started_by_its_uuid_is_found_by_its_name(vmmi, fake):
     assert vmmi("abort", "web", env=environment).returncode == 0
 
 
+def test_where_the_job_of_a_killed_plugin_is_not_aborted_it_is_told_how(vmmi, fake):
+    _, environment = fake()
+    vmmi.environment["VMMI_PLUGIN_DIR"] = str(vmmi.scripts.folder)
+    vmmi.background("serve()", "--connect", SOURCE)
+    # In a process of its own, the fake libvirt has the guest, and no job.
+    forced = vmmi("abort", "--force", VM, env={name: environment[name] for name in ("VMMI_FAKE_SCENARIO", "LD_PRELOAD")})
+    assert forced.returncode != 0 and "was killed" in forced.stderr and f"domjobabort '{VM}'" in forced.stderr
+    assert vmmi("attach", VM).returncode == 5
+
+
 def test_a_check_is_passed_on(vmmi, fake):
     arguments, _ = fake()
     assert vmmi("check", *arguments).stdout == "ready\n"
