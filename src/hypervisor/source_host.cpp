@@ -22,6 +22,9 @@ using Post = SourceHost::Post;
 
 /// Of the migrate call before one more connection keeps the daemon busy. No migration tells anything so early.
 constexpr std::chrono::milliseconds head_start{30};
+/// So long, a call that has answered is not over yet.
+constexpr std::chrono::milliseconds a_moment{20};
+constexpr std::chrono::milliseconds no_time{0};
 
 std::optional<NativeError> error_unless(bool succeeded) {
     if (succeeded) return std::nullopt;
@@ -97,42 +100,51 @@ SourceHost::SourceHost(Target target, Post post, const EventThread& events)
 }
 
 void SourceHost::execute(const Order& order) {
-    std::visit(Overloaded{
-                   [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
-                   [this](const order::LookCloser& o) { calling_.submit([this, o] { look_closer(o.subjects); }); },
-                   [this](const order::Start& o) {
-                       calling_.submit([this, o] { start(o.request); });
-                       looking_.submit([this] {
-                           std::this_thread::sleep_for(head_start);
-                           subscribe();
-                           read_limit();
-                       });
-                   },
-                   [this](const order::LimitDowntime& o) { looking_.submit([this, o] { limit_downtime(o.limit); }); },
-                   [this](const order::OpenSteering&) {
-                       steering_.submit([this] { static_cast<void>(steering_.guest(uuid_)); });
-                   },
-                   [this](const order::TakeSample&) { looking_.submit([this] { take_sample(); }); },
-                   [this](const order::Inspect& o) {
-                       if (o.aside) return steer([this](Channel& channel) { inspect(channel); });
-                       looking_.submit([this] { inspect(looking_); });
-                   },
-                   [this](const order::Apply& o) { steer([this, o](Channel& channel) { apply(channel, o); }); },
-                   [this](const order::Recover& o) { recovering_.submit([this, o] { recover(o); }); },
-                   [this](const order::Abort&) { steer([this](Channel& channel) { abort(channel); }); },
-                   [this](const order::Resume&) { steer([this](Channel& channel) { resume(channel); }); },
-                   [this](const order::Restore& o) {
-                       steer([this, o](Channel& channel) { restore(channel, o.downtime_limit); });
-                   },
-                   [](const auto&) {},  // for others
-               },
-               order);
+    std::visit(
+        Overloaded{
+            [this](const order::Connect&) { calling_.submit([this] { connect(); }); },
+            [this](const order::LookCloser& o) { calling_.submit([this, o] { look_closer(o.subjects); }); },
+            [this](const order::Start& o) {
+                calling_.submit([this, o] { start(o.request); });
+                looking_.submit([this] {
+                    std::this_thread::sleep_for(head_start);
+                    subscribe();
+                    read_limit();
+                });
+            },
+            [this](const order::LimitDowntime& o) { looking_.submit([this, o] { limit_downtime(o.limit); }); },
+            [this](const order::OpenSteering&) {
+                steering_.submit([this] { static_cast<void>(steering_.guest(uuid_)); });
+            },
+            [this](const order::TakeSample&) {
+                looking_.submit([this] { subscribe(); });  // where the connection could not be opened before
+                submit(looking_, [this](Channel& channel) { take_sample(channel); });
+            },
+            [this](const order::Inspect& o) {
+                submit(o.aside ? steering_ : looking_, [this](Channel& channel) { inspect(channel); });
+            },
+            [this](const order::Apply& o) { submit(steering_, [this, o](Channel& channel) { apply(channel, o); }); },
+            [this](const order::Recover& o) { recovering_.submit([this, o] { recover(o); }); },
+            [this](const order::Abort&) {
+                // Past an action that hangs. Before post-copy there is nothing to recover.
+                Channel& free = steering_.idle_within(no_time) ? steering_ : recovering_;
+                submit(free, [this](Channel& channel) { abort(channel); });
+            },
+            [this](const order::Resume&) { submit(steering_, [this](Channel& channel) { resume(channel); }); },
+            [this](const order::Restore& o) {
+                submit(steering_, [this, o](Channel& channel) { restore(channel, o.downtime_limit); });
+            },
+            [](const auto&) {},  // for others
+        },
+        order);
 }
 
-void SourceHost::steer(std::function<void(Channel&)> task) {
-    steering_.submit([this, task = std::move(task)] {
-        if (steering_.connection()) return task(steering_);
-        looking_.submit([this, task] { task(looking_); });
+void SourceHost::submit(Channel& channel, std::function<void(Channel&)> task) {
+    channel.submit([this, &channel, task = std::move(task)] {
+        if (channel.connection()) return task(channel);
+        Channel& open = calling_.idle_within(a_moment) ? calling_ : looking_;
+        if (&open == &channel) return task(channel);
+        open.submit([&open, task] { task(open); });
     });
 }
 
@@ -240,9 +252,8 @@ void SourceHost::start(const MigrationRequest& request) {
     returned(error_unless(answer == 0));
 }
 
-void SourceHost::take_sample() {
-    subscribe();  // where the connection could not be opened before
-    const NativeResult<virDomainPtr> domain = looking_.guest(uuid_);
+void SourceHost::take_sample(Channel& channel) {
+    const NativeResult<virDomainPtr> domain = channel.guest(uuid_);
     if (!domain) return post_(event::SampleFailed{domain.error()});
     const std::optional<JobStats> stats = stats_of(*domain, 0);
     if (!stats) return post_(event::SampleFailed{last_error()});

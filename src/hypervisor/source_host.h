@@ -17,8 +17,8 @@ namespace vmmi::hypervisor {
 ///
 /// `execute` returns at once. Calls that may block run on four channels: the migrate call, which lasts as long as the
 /// migration; looking, which blocks while the guest is paused for the last pass; steering, so that an abort waits for
-/// neither of them; and recovering, a second migrate call, which the first one may outlive. Events come to `post` from
-/// any of these threads.
+/// neither of them; and recovering, a second migrate call, which the first one may outlive. An abort that would wait
+/// for what else is steered goes over that last one. Events come to `post` from any of these threads.
 ///
 /// Before the start, only what the start needs is asked of the daemon. Looking gets its connection when the migration
 /// is on its way, steering when it is told to, which is before it is needed: a daemon in trouble lets nobody in.
@@ -51,11 +51,12 @@ class SourceHost {
     void start(const MigrationRequest& request);
     void read_limit();
     void limit_downtime(Milliseconds limit);
-    void take_sample();
+    void take_sample(Channel& channel);
     void inspect(Channel& channel);
     void recover(const order::Recover& order);
-    /// On the steering channel; on the looking one where that cannot be opened, for want of a descriptor say.
-    void steer(std::function<void(Channel&)> task);
+    /// On that channel. Where it cannot be opened, for want of a descriptor say, on the calling one if its call is
+    /// back, else on the looking one.
+    void submit(Channel& channel, std::function<void(Channel&)> task);
     void apply(Channel& channel, const order::Apply& order);
     void abort(Channel& channel);
     void resume(Channel& channel);

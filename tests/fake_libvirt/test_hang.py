@@ -128,6 +128,17 @@ def test_a_hang_of_an_action(precopy, host):
         detached(fakes, run)
 
 
+def test_an_abort_reaches_libvirt_while_an_action_hangs(precopy, host):
+    fakes = host(hang("virDomainMigrateSetMaxDowntime", from_=2), **SLOW)
+    with fakes.start(precopy) as run:
+        action = stuck(fakes, run)
+        run.signal(signal.SIGINT)
+        (abort,) = fakes.wait_for("virDomainAbortJob", ended=True)
+        assert abort.error is None
+        assert abort.connection != action.connection
+        assert run.end().completion_beside_output["error"]["code"] == 9
+
+
 # Passes that take longer than the limit allows, as far as the statistics tell.
 SLOW = {"passes": [one_pass(40, 100, bandwidth=100 << 20) for _ in range(4)], "endless": True}
 
