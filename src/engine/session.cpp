@@ -96,7 +96,9 @@ void Session::start() {
 void Session::on(const event::LimitRead& event) {
     limit_pending_ = false;
     if (stage_ != Stage::migrating || original_downtime_limit_) return;
-    original_downtime_limit_ = downtime_limit_ = event.limit;
+    downtime_limit_ = event.limit;
+    if (evidence_.taken_over) return;  // it may be anybody's
+    original_downtime_limit_ = event.limit;
     if (record_ && event.limit) {
         // Before it is changed: if this run is killed, the next one knows what to put back.
         MigrationRecord record = *record_;

@@ -68,10 +68,9 @@ void Session::recall(const std::optional<MigrationRecord>& left) {
         return remember(*left);
     }
     if (left) note(Level::info, fmt::format("what plugin {} left is about another migration", left->plugin));
-    remember({.plugin = options_.policy_name,
-              .uuid = guest_.uuid,
-              .started = *started_,
-              .original_downtime_limit = original_downtime_limit_});
+    // The limit in force may be anybody's; the guest's own is put back by libvirt, when the job ends.
+    original_downtime_limit_.reset();
+    remember({.plugin = options_.policy_name, .uuid = guest_.uuid, .started = *started_});
 }
 
 }  // namespace vmmi::engine
