@@ -18,6 +18,7 @@ struct NativeError {
 /// Numbers of virErrorNumber that decide something. The hypervisor layer checks them against libvirt's header.
 namespace native {
 constexpr int internal_error = 1;
+constexpr int no_connection = 5;
 constexpr int operation_invalid = 55;
 constexpr int no_domain = 42;
 constexpr int operation_aborted = 78;

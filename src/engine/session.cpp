@@ -106,9 +106,15 @@ void Session::on(const event::LimitRead& event) {
         remember(std::move(record));
     }
     const std::optional<Milliseconds> wanted = request_.downtime_limit;
-    if (!wanted || wanted == event.limit || evidence_.taken_over || evidence_.abort_requested) return;
-    limit_pending_ = limit_touched_ = true;
-    orders_.push_back(order::LimitDowntime{*wanted});
+    if (!wanted || wanted == event.limit || evidence_.abort_requested) return;
+    limit_touched_ = true;
+    limit_downtime();
+}
+
+void Session::limit_downtime() {
+    limit_pending_ = true;
+    limit_again_ = false;
+    orders_.push_back(order::LimitDowntime{*request_.downtime_limit});
 }
 
 void Session::on(const event::LimitAnswered& event) {
@@ -116,6 +122,11 @@ void Session::on(const event::LimitAnswered& event) {
     if (stage_ != Stage::migrating) return;
     if (!event.error) {
         downtime_limit_ = request_.downtime_limit;
+        return;
+    }
+    // For want of a descriptor, say. An abort would not get through either.
+    if (event.error->code == native::no_connection) {
+        limit_pending_ = limit_again_ = true;
         return;
     }
     // With another limit, the guest might stand still for longer than was allowed.
@@ -252,6 +263,7 @@ void Session::on(const event::Tick&) {
                                   options_.connection_timeout.count() / 1000));
     } else if (stage_ == Stage::migrating) {
         if (abort_again_ && now_ >= *abort_again_) order_abort();
+        if (limit_again_ && !evidence_.abort_requested) limit_downtime();
         watch_pause();
         take_sample();
         deadline_ = now_ + interval();

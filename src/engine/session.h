@@ -81,6 +81,7 @@ class Session {
     void on(const event::Tick& event);
 
     void start();
+    void limit_downtime();
     void take_over(const JobStats& job, GuestState state, const std::optional<MigrationRecord>& left);
     void recall(const std::optional<MigrationRecord>& left);
     void remember(MigrationRecord record);
@@ -152,6 +153,7 @@ class Session {
     std::optional<Milliseconds> downtime_limit_;  ///< in force
     bool prepared_ = false;                       ///< the connections that are for trouble
     bool limit_pending_ = false;                  ///< the first one; whatever a policy sets comes after it
+    bool limit_again_ = false;                    ///< it has to be asked for once more
     bool limit_touched_ = false;                  ///< an order may have changed it, answered or not
     Evidence evidence_;
     std::optional<TimePoint> ended_;  ///< the migrate call

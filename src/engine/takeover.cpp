@@ -33,7 +33,7 @@ void Session::take_over(const JobStats& job, GuestState state, const std::option
     note(Level::info, ours ? fmt::format("the migration of {} goes on without its call: watching it", guest_.name)
                            : fmt::format("a migration of {} is in progress: taking it over", guest_.name));
     stage_ = Stage::migrating;
-    limit_pending_ = false;
+    limit_pending_ = limit_again_ = false;
     ended_.reset();
     Evidence evidence;
     evidence.taken_over = true;

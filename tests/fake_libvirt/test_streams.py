@@ -18,7 +18,7 @@ import tty
 
 import pytest
 
-from fake import MEBI, SOURCE, VM, Running, error, one_pass, refuse
+from fake import MEBI, SOURCE, VM, Running, delay, error, one_pass, refuse
 from vmmi import DESTINATION, PATIENCE, TRANSPORT, Run, check, configuration
 
 BLOCKED = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -266,7 +266,9 @@ def test_the_look_at_the_destination_asks_no_questions(any_plugin, host, uri, as
 # Descriptors, disks and callers that are gone
 
 
-EARLY, ALL = 2, 4  # the connections that carry the migration; with those for trouble, which come later
+ONE = 1  # the connection of the migrate call
+TIME_TO_FILL_IT = delay(300, "virDomainLookupByUUIDString", to=1)  # after the first connection
+EARLY, ALL = 2, 4  # those that carry the migration; with those for trouble, which come later
 
 
 def exhaust(fakes, run, connections):
@@ -295,6 +297,39 @@ def test_signals_are_served_with_a_full_table(plugin, host, number, code, connec
         run.signal(number)
         assert run.end().completion_beside_output["error"]["code"] == code
     assert len(fakes.calls("virDomainAbortJob")) == (code == 9)
+
+
+@pytest.mark.parametrize("later", [{}, {"end": "failed", "end_at": ["pass 2", 5]}], ids=["migrated", "failed"])
+def test_a_table_that_is_full_from_the_start_changes_no_result(plugin, host, later):
+    fakes = host(TIME_TO_FILL_IT, setup_ms=300, **later)
+    with fakes.start(plugin) as run:
+        exhaust(fakes, run, ONE)
+        ended = run.end()
+    assert (ended.code if later else ended.completion["result"]) == (8 if later else "success")
+    assert fakes.calls("virDomainAbortJob") == []
+    assert len(fakes.calls("virDomainMigrateToURI3")) == 1
+
+
+def test_a_limit_that_could_not_be_set_is_set_when_there_is_room_again(precopy, host):
+    fakes = host(TIME_TO_FILL_IT, setup_ms=2000)
+    with fakes.start(precopy) as run:
+        fakes.wait_for("virConnectOpenAuth", ONE, ended=True)
+        usual = resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, (0, usual[1]))
+        fakes.wait_for("virDomainMigrateToURI3")
+        time.sleep(0.5)
+        assert fakes.limits() == []
+        resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, usual)
+        assert run.end().completion["result"] == "success"
+    assert fakes.limits() == [100]
+
+
+def test_a_migration_in_progress_is_taken_over_with_a_full_table(precopy, host):
+    passes = [one_pass(900, 100), one_pass(50, 10)]
+    fakes = host(TIME_TO_FILL_IT, running_since_ms=20, passes=passes, persistent=True)
+    with fakes.start(precopy) as run:
+        exhaust(fakes, run, ONE)
+        assert run.end().completion["success"]["iterations"] == 2
 
 
 @pytest.mark.parametrize("connections", [EARLY, ALL])

@@ -866,6 +866,24 @@ TEST(Session, AbortsWhereTheFirstLimitCannotBeSet) {
     EXPECT_EQ(script.count_all<order::Restore>(), 0U) << "nobody knows what was there";
 }
 
+TEST(Session, AsksAgainForAFirstLimitThatFoundNoConnection) {
+    Script script;
+    script.policy.request.downtime_limit = 100_ms;
+    script.tell(connected());
+    script.tell(event::LimitRead{std::nullopt});
+    for (int i = 0; i < 3; ++i) {
+        script.tell(event::LimitAnswered{native_error(native::no_connection, "no descriptor")});
+        EXPECT_EQ(script.count_last<order::LimitDowntime>(), 0U) << "not without end";
+        script.tick();
+        EXPECT_EQ(script.count_last<order::LimitDowntime>(), 1U);
+    }
+    script.tick();
+    EXPECT_EQ(script.count_last<order::LimitDowntime>(), 0U) << "one at a time";
+    script.tell(event::LimitAnswered{});
+    EXPECT_EQ(script.count_all<order::Abort>(), 0U);
+    EXPECT_EQ(script.session.status(script.now).downtime_limit, 100_ms);
+}
+
 TEST(Session, SetsNoLimitOnceTheMigrationIsOver) {
     Script script;
     script.policy.request.downtime_limit = 100_ms;
