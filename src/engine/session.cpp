@@ -262,6 +262,10 @@ void Session::on(const event::Tick&) {
                       fmt::format("the daemon gave no answer within {} s (connectionTimeout); nothing was started",
                                   options_.connection_timeout.count() / 1000));
     } else if (stage_ == Stage::migrating) {
+        // In the last pass, an answer takes as long as the pass.
+        if (answer_due_ && now_ >= *answer_due_ && phase_ != Phase::switchover)
+            return on(event::ConnectionLost{fmt::format("the daemon gave no answer within {} s (connectionTimeout)",
+                                                        options_.connection_timeout.count() / 1000)});
         if (abort_again_ && now_ >= *abort_again_) order_abort();
         if (limit_again_ && !evidence_.abort_requested) limit_downtime();
         watch_pause();

@@ -42,7 +42,10 @@ void Session::take_over(const JobStats& job, GuestState state, const std::option
     evidence_ = std::move(evidence);
     started_ = now_ - job.elapsed;
     if (!ours) recall(left);
-    if (phase_ == Phase::connecting) set_phase(Phase::starting);
+    if (phase_ == Phase::connecting) {
+        answer_due_ = now_ + options_.connection_timeout;
+        set_phase(Phase::starting);
+    }
     follow(state, job);
     if (phase_ == Phase::precopy && stats_.memory_total.count > 0) iteration_seen_ = stats_.iteration;
     const bool asked = phase_ <= Phase::precopy || (in_postcopy() && !ours);

@@ -81,6 +81,7 @@ void Session::follow(GuestState state, const JobStats& stats) {
 
 void Session::on(const event::Sampled& event) {
     sampling_ = false;
+    answer_due_.reset();
     if (stage_ != Stage::migrating) return;
     follow(event.state, event.stats);
     evidence_.cancelled = evidence_.cancelled || event.stats.type == JobStats::Type::cancelled;
@@ -94,6 +95,7 @@ void Session::on(const event::Sampled& event) {
 
 void Session::on(const event::SampleFailed& event) {
     sampling_ = false;
+    answer_due_.reset();
     note(Level::debug, "no statistics: " + describe(event.error));
     if (stage_ != Stage::migrating) return;
     if (evidence_.taken_over) return look_for_the_end();

@@ -87,6 +87,12 @@ void on_close(virConnectPtr, int reason, void* opaque) noexcept {
     static_cast<const Subscription*>(opaque)->post(event::ConnectionLost{word});
 }
 
+void watch(virConnectPtr connection, Subscription concerned) {
+    auto subscription = std::make_unique<Subscription>(std::move(concerned));
+    if (virConnectRegisterCloseCallback(connection, on_close, subscription.get(), forget) == 0)
+        static_cast<void>(subscription.release());
+}
+
 }  // namespace
 
 SourceHost::SourceHost(Target target, Post post, const EventThread& events)
@@ -150,6 +156,11 @@ void SourceHost::submit(Channel& channel, std::function<void(Channel&)> task) {
 
 bool SourceHost::close(std::chrono::milliseconds patience) {
     looking_.submit([this] { unsubscribe(); });
+    calling_.submit([this] {
+        if (!taken_over_ || !calling_.is_alive()) return;
+        if (const Result<virConnectPtr> connection = calling_.connection())
+            virConnectUnregisterCloseCallback(*connection, on_close);
+    });
     const std::array channels{&recovering_, &steering_, &looking_, &calling_};
     for (Channel* channel : channels) channel->disconnect();
     return std::ranges::all_of(channels, [&](Channel* channel) { return channel->idle_within(patience); });
@@ -168,8 +179,12 @@ void SourceHost::connect() {
         connected.downtime_limit = downtime_limit_of(domain->get());
     }
     if (!calling_.is_alive()) return post_(event::ConnectFailed{lost_while_looking_up(target_.source.uri)});
-    // Nobody orders the start of what runs already.
-    if (connected.job.migrating()) looking_.submit([this] { subscribe(); });
+    // Nobody orders the start of what runs already, and no call of this run tells that the daemon is gone.
+    if (connected.job.migrating()) {
+        watch(*connection, {post_, uuid_});
+        taken_over_ = true;
+        looking_.submit([this] { subscribe(); });
+    }
     calling_.keep(std::move(*domain));
     post_(std::move(connected));
 }
@@ -205,9 +220,7 @@ void SourceHost::subscribe() {
     add(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
     add(VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_CALLBACK(on_iteration));
     add(VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed));
-    auto subscription = std::make_unique<Subscription>(Subscription{post_, uuid_});
-    if (virConnectRegisterCloseCallback(connection, on_close, subscription.get(), forget) == 0)
-        static_cast<void>(subscription.release());
+    watch(connection, {post_, uuid_});
 }
 
 void SourceHost::unsubscribe() {

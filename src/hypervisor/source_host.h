@@ -67,6 +67,7 @@ class SourceHost {
 
     // Set by `connect`, before any other order is given.
     std::string uuid_;
+    bool taken_over_ = false;
     // Of the looking channel.
     std::vector<int> subscriptions_;
 

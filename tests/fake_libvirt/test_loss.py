@@ -111,6 +111,19 @@ def test_a_daemon_that_never_lets_in_is_given_up(any_plugin, host):
         assert run.end().code == 12
 
 
+def test_a_daemon_that_hangs_at_a_takeover_is_given_up(any_plugin, host):  # FAIL-3
+    fakes = host(hang("virConnectOpenAuth", from_=2), running_since_ms=20, endless=True)
+    with fakes.start(any_plugin, connectionTimeout=2) as run:
+        run.process.wait(10)
+        assert run.end().code == 12
+
+
+def test_a_loss_at_a_takeover_is_noticed_on_the_first_connection(plugin, host):
+    silent = outage("pass 2", 300, reason="keepalive")
+    fakes = host(hang("virConnectOpenAuth", from_=2), outages=[silent], running_since_ms=20, endless=True)
+    assert "does not answer" in lost(fakes, plugin)["details"]
+
+
 def test_a_loss_after_the_outcome_does_no_harm(plugin, host):
     fakes = host(outages=[outage("after", 0)], persistent=True, call_after_ms=-4)
     completion = fakes.run(plugin).completion

@@ -247,6 +247,27 @@ TEST(Takeover, PutsBackNoLimitThatMayBeSomebodyElses) {  // FAIL-13
     EXPECT_EQ(script.count_all<order::Restore>(), 0U);
 }
 
+TEST(Takeover, ThatIsNeverAnsweredEnds) {  // FAIL-3
+    Script script;
+    script.tell(connected_to_a_migration());
+    script.ticks_for(29'000_ms);
+    EXPECT_FALSE(script.ended());
+    script.ticks_for(2000_ms);
+    EXPECT_EQ(script.code(), ErrorCode::libvirt_disconnected);
+
+    Script last_pass;
+    last_pass.tell(connected_to_a_migration(GuestState::paused_for_migration));
+    last_pass.ticks_for(60'000_ms);
+    EXPECT_FALSE(last_pass.ended()) << "an answer takes as long as the pass";
+
+    Script answered;
+    answered.tell(connected_to_a_migration());
+    answered.tick();
+    answered.tell(sampled());
+    answered.ticks_for(60'000_ms);
+    EXPECT_FALSE(answered.ended());
+}
+
 TEST(Takeover, DoesNotTrustARecordThatLibvirtContradicts) {  // FAIL-15
     const auto wrong = [](const std::function<void(MigrationRecord&)>& make_wrong) {
         Script script = told_to_go("qemu://elsewhere/system");
