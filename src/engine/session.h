@@ -152,6 +152,7 @@ class Session {
     std::optional<Milliseconds> original_downtime_limit_;
     std::optional<Milliseconds> downtime_limit_;  ///< in force
     std::optional<TimePoint> answer_due_;         ///< the first one since the migration was taken over
+    bool adopted_ = false;                        ///< by the policy
     bool prepared_ = false;                       ///< the connections that are for trouble
     bool limit_pending_ = false;                  ///< the first one; whatever a policy sets comes after it
     bool limit_again_ = false;                    ///< it has to be asked for once more

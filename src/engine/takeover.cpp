@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/redact.h"
 #include "engine/session.h"
@@ -49,7 +50,7 @@ void Session::take_over(const JobStats& job, GuestState state, const std::option
     follow(state, job);
     if (phase_ == Phase::precopy && stats_.memory_total.count > 0) iteration_seen_ = stats_.iteration;
     const bool asked = phase_ <= Phase::precopy || (in_postcopy() && !ours);
-    if (asked) {
+    if (asked && !std::exchange(adopted_, true)) {
         for (Action& action : policy_.adopt(guest_, sample())) carry_out(std::move(action));
     }
     deadline_ = now_ + short_interval;

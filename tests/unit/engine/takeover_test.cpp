@@ -268,6 +268,20 @@ TEST(Takeover, ThatIsNeverAnsweredEnds) {  // FAIL-3
     EXPECT_FALSE(answered.ended());
 }
 
+TEST(Takeover, AsksThePolicyOnceToAdoptIt) {
+    Script script;
+    script.policy.request.downtime_limit = 120_ms;
+    script.tell(connected_to_a_migration());
+    EXPECT_EQ(script.count_all<order::Apply>(), 1U);
+    script.tick();
+    script.tell(event::SampleFailed{native_error()});
+    event::Inspected found = inspected(GuestState::running, true);
+    found.job = running_job(3);
+    script.tell(found);
+    EXPECT_FALSE(script.ended());
+    EXPECT_EQ(script.count_all<order::Apply>(), 1U);
+}
+
 TEST(Takeover, DoesNotTrustARecordThatLibvirtContradicts) {  // FAIL-15
     const auto wrong = [](const std::function<void(MigrationRecord&)>& make_wrong) {
         Script script = told_to_go("qemu://elsewhere/system");
