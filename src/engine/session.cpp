@@ -228,23 +228,35 @@ void Session::on(const event::DestinationInspected& event) {
 }
 
 void Session::on(const event::ConnectionLost& event) {
-    const char* guest = stage_ == Stage::connecting
-                            ? "nothing was started"
-                            : "a migration that had begun goes on in the daemon, without supervision";
     finish_failed(stage_ == Stage::connecting ? Cause::not_started : Cause::connection_lost,
                   ErrorCode::libvirt_disconnected, "connection to libvirt lost",
-                  fmt::format("{}; {}", event.reason, guest));
+                  fmt::format("{}; {}", event.reason, what_is_left()));
+}
+
+/// By a run that leaves before the end.
+std::string Session::what_is_left() const {
+    if (stage_ == Stage::connecting) return "nothing was started";
+    if (stage_ == Stage::ending)
+        return fmt::format(
+            "the migration of {} seems to be over, and nobody looked yet how it ended: look at both hosts; {}",
+            guest_.name, what_the_call_said());
+    if (evidence_.abort_requested && !in_postcopy())
+        return fmt::format(
+            "the migration of {} ends by the abort that libvirt was asked for ({}), or goes on in the "
+            "daemon, without supervision, where that was not heard",
+            guest_.name, abort_reason_);
+    return fmt::format("the migration of {} goes on in the daemon, without supervision", guest_.name);
 }
 
 void Session::on(const event::DetachRequested&) {
     if (stage_ == Stage::connecting)
         return finish_failed(Cause::not_started, ErrorCode::detached, "detached",
                              "told to leave before the migration was started");
-    finish_failed(
-        Cause::detached, ErrorCode::detached, "detached",
-        fmt::format("told to leave in phase {}; the migration of {} goes on in libvirt, without supervision{}",
-                    to_string(phase_), guest_.name,
-                    sampled_ ? "" : "; it was just being started: look at the source whether it runs"));
+    finish_failed(Cause::detached, ErrorCode::detached, "detached",
+                  fmt::format("told to leave in phase {}; {}{}", to_string(phase_), what_is_left(),
+                              sampled_ || stage_ == Stage::ending
+                                  ? ""
+                                  : "; it was just being started: look at the source whether it runs"));
 }
 
 void Session::on(const event::AbortRequested& event) {

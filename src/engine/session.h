@@ -129,6 +129,7 @@ class Session {
     std::vector<std::string> observations() const;
     std::string where_the_guest_is() const;
     std::string what_the_call_said() const;
+    std::string what_is_left() const;
     const char* how_it_stopped() const;
     Cause why_it_stopped() const;
     void set_phase(Phase phase);

@@ -663,6 +663,29 @@ TEST(Session, EndsWhenTheConnectionIsLost) {  // FAIL-2
     }
 }
 
+TEST(Session, TellsWhatItLeaves) {  // SIG-2 FAIL-2
+    for (const Event& end : std::vector<Event>{event::DetachRequested{}, event::ConnectionLost{"gone"}}) {
+        Script migrating;
+        migrating.run();
+        migrating.tell(end);
+        EXPECT_NE(migrating.details().find("goes on in the daemon"), std::string::npos) << migrating.details();
+        EXPECT_EQ(migrating.details().find("abort"), std::string::npos) << migrating.details();
+
+        Script aborting;
+        aborting.run();
+        aborting.tell(event::AbortRequested{});
+        aborting.tell(end);
+        EXPECT_NE(aborting.details().find("ends by the abort"), std::string::npos) << aborting.details();
+
+        Script over;
+        over.run();
+        over.tell(event::MigrateReturned{native_error(38, "unable to connect to server")});
+        over.tell(end);
+        EXPECT_EQ(over.details().find("goes on"), std::string::npos) << over.details();
+        EXPECT_NE(over.details().find("unable to connect to server"), std::string::npos) << over.details();
+    }
+}
+
 // Ends
 
 TEST(Session, ReportsAFailureWithTheGuestAtTheSource) {  // FAIL-8 ERR-3
