@@ -96,6 +96,7 @@ GuestState guest_state(int state, int reason) {
         case VIR_DOMAIN_PAUSED:
             switch (reason) {
                 case VIR_DOMAIN_PAUSED_MIGRATION:
+                case VIR_DOMAIN_PAUSED_STARTING_UP:  // at the destination, before its memory comes
                     return GuestState::paused_for_migration;
                 case VIR_DOMAIN_PAUSED_POSTCOPY:
                     return GuestState::postcopy;

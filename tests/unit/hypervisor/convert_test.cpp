@@ -136,6 +136,7 @@ TEST(GuestStateOfLibvirt, FollowsStateAndReason) {
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, GuestState::paused},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, GuestState::paused},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, GuestState::paused_for_migration},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, GuestState::paused_for_migration},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY, GuestState::postcopy},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED, GuestState::postcopy_failed},
         {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_MIGRATED, GuestState::shut_off_migrated},
