@@ -68,9 +68,12 @@ JobStats job_stats(int type, ParamsView params) {
     stats.memory_transferred = bytes(VIR_DOMAIN_JOB_MEMORY_PROCESSED);
     stats.memory_remaining = bytes(VIR_DOMAIN_JOB_MEMORY_REMAINING);
     const auto pages = [&](const char* name) { return params.unsigned_long_long(name).value_or(0); };
+    // QEMU counts a page before xbzrle encodes it, and once more as a normal one where the result is too long. Where
+    // nothing of it changed, it is sent with nothing; where it was not in the cache, it is a normal page alone.
+    const Bytes encoded =
+        Bytes{pages(VIR_DOMAIN_JOB_COMPRESSION_PAGES)} - Bytes{pages(VIR_DOMAIN_JOB_COMPRESSION_OVERFLOW)};
     stats.memory_sent = {params.unsigned_long_long(VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE).value_or(usual_page) *
-                         (pages(VIR_DOMAIN_JOB_MEMORY_NORMAL) + pages(VIR_DOMAIN_JOB_MEMORY_CONSTANT) +
-                          pages(VIR_DOMAIN_JOB_COMPRESSION_PAGES))};
+                         (pages(VIR_DOMAIN_JOB_MEMORY_NORMAL) + pages(VIR_DOMAIN_JOB_MEMORY_CONSTANT) + encoded.count)};
     stats.data_transferred = bytes(VIR_DOMAIN_JOB_DATA_PROCESSED);
     stats.disk_total = bytes(VIR_DOMAIN_JOB_DISK_TOTAL);
     stats.disk_transferred = bytes(VIR_DOMAIN_JOB_DISK_PROCESSED);

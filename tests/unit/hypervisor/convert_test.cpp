@@ -76,6 +76,22 @@ TEST(JobStatistics, AreConvertedToThisProjectsUnits) {
     EXPECT_EQ(stats.postcopy_requests, 8U);
 }
 
+TEST(JobStatistics, CountEachPageOfMemoryOnceAsItWasSent) {
+    const auto sent = [](unsigned long long encoded, unsigned long long overflown) {
+        JobParams params;
+        params.number(VIR_DOMAIN_JOB_MEMORY_NORMAL, 100)
+            .number(VIR_DOMAIN_JOB_MEMORY_CONSTANT, 20)
+            .number(VIR_DOMAIN_JOB_COMPRESSION_PAGES, encoded)
+            .number(VIR_DOMAIN_JOB_COMPRESSION_CACHE_MISSES, 60)
+            .number(VIR_DOMAIN_JOB_COMPRESSION_OVERFLOW, overflown);
+        return job_stats(VIR_DOMAIN_JOB_UNBOUNDED, params.view()).memory_sent.count / 4096;
+    };
+    EXPECT_EQ(sent(0, 0), 120U) << "what was not in the cache is a normal page";
+    EXPECT_EQ(sent(30, 0), 150U);
+    EXPECT_EQ(sent(30, 30), 120U) << "encoded in vain, and sent as normal pages";
+    EXPECT_EQ(sent(0, 30), 120U) << "QEMU before 5.1 counts only those that it sends encoded";
+}
+
 TEST(JobStatistics, MayLackEveryField) {
     const JobStats stats = job_stats(VIR_DOMAIN_JOB_NONE, JobParams().view());
     EXPECT_EQ(stats.type, JobStats::Type::none);
