@@ -69,14 +69,15 @@ std::vector<Action> Guardian::resume(const Sample& sample) {
         broke_at_ = sample.elapsed;
         moved_ = sample.transferred;
     }
-    const Milliseconds broken_for = sample.elapsed - *broke_at_;
-    if (options_.patience > Milliseconds(0) && broken_for >= options_.patience && !std::exchange(gave_up_, true))
-        return {{Wait{}, fmt::format("gave up after {} and {} tries to resume", in_words(broken_for), tries_)}};
-    if (gave_up_) return {};
+    // The answer may be that it goes on: nobody gives up before it.
     if (sample.resuming) {
         next_try_ = sample.elapsed + wait();
         return {};
     }
+    const Milliseconds broken_for = sample.elapsed - *broke_at_;
+    if (options_.patience > Milliseconds(0) && broken_for >= options_.patience && !std::exchange(gave_up_, true))
+        return {{Wait{}, fmt::format("gave up after {} and {} tries to resume", in_words(broken_for), tries_)}};
+    if (gave_up_) return {};
     const Milliseconds sure = sample.remaining <= hardly_anything ? standstill : sure_to_stand;
     if (sample.standing_for < sure || sample.elapsed < next_try_.value_or(sample.elapsed)) return {};
     ++tries_;

@@ -135,6 +135,19 @@ TEST(Guardian, GivesUpAfterItsPatienceAndSaysSo) {
     EXPECT_TRUE(watched.look(false).empty());
 }
 
+TEST(Guardian, HearsTheLastTryOutBeforeItGivesUp) {
+    Watched watched({.patience = seconds(30)});
+    watched.phase(Phase::postcopy_failed);
+    watched.tries_within(seconds(29));
+    watched.now.resuming = true;
+    EXPECT_TRUE(watched.look(false, seconds(3)).empty());
+    EXPECT_FALSE(watched.guardian.gave_up());
+    watched.now.resuming = false;
+    watched.phase(Phase::postcopy);
+    EXPECT_TRUE(watched.look(true).empty()) << "it succeeded";
+    EXPECT_FALSE(watched.guardian.gave_up());
+}
+
 TEST(Guardian, NeverGivesUpWithoutALimit) {
     Watched watched({.patience = seconds(0), .longest_wait = seconds(3600)});
     watched.phase(Phase::postcopy_failed);
