@@ -56,6 +56,7 @@ struct AutoConverge {
 struct Compression {
     /// libvirt's words: xbzrle, mt, zlib, zstd. The last two need parallel connections; mt ended with QEMU 9.0.
     std::vector<std::string> methods{};
+    bool only_preferred = false;          ///< left out over a transport that has no compression
     std::optional<Bytes> xbzrle_cache{};  ///< a power of two, at least a page
     std::optional<int> mt_level{};        ///< 0 to 9
     std::optional<int> mt_threads{};      ///< at the source; 1 to 255

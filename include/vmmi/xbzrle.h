@@ -14,6 +14,10 @@ Key xbzrle_key();
 /// another method, parallel connections, for which QEMU does not have it, or zero-copy.
 Settings with_xbzrle(const Settings& settings);
 
+/// Marks xbzrle in a request that was made of those settings as no more than preferred, where nobody but that key named
+/// it: over RDMA, with which QEMU does not take it, the migration goes without.
+void prefer_xbzrle(MigrationRequest& request, const Settings& settings);
+
 /// Whether the request has it.
 bool uses_xbzrle(const MigrationRequest& request);
 

@@ -78,6 +78,7 @@ Result<std::unique_ptr<Policy>> make(const Settings& settings) {
     const std::string when = settings.text("whenThrottlingFails");
     Throttling::Options options;
     options.request = std::move(*request);
+    prefer_xbzrle(options.request, settings);
     options.storage = StorageBudget(settings);
     options.maximum_throttle = static_cast<int>(settings.integer("throttle.maximumPercent"));
     options.steps = steps_to(options.maximum_throttle, number(settings, "autoConverge.initialPercent"),

@@ -39,6 +39,7 @@ Result<std::unique_ptr<Policy>> make(const Settings& settings) {
 
     PostcopyFallback::Options options;
     options.request = std::move(*request);
+    prefer_xbzrle(options.request, settings);
     options.storage = StorageBudget(settings);
     options.evidence = settings.boolean("postcopy.evidence");
     options.first_pass_percent = static_cast<int>(settings.integer("postcopy.firstPassPercent"));

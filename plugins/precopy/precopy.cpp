@@ -37,6 +37,7 @@ Result<std::unique_ptr<Policy>> make(const Settings& settings) {
     if (!downtime) return fail(downtime.error());
     Precopy::Options options;
     options.request = std::move(*request);
+    prefer_xbzrle(options.request, settings);
     options.downtime = *downtime;
     options.steps = static_cast<int>(settings.integer("downtime.steps"));
     options.ceiling = MemoryCeiling(settings);

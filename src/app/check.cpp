@@ -10,6 +10,7 @@
 
 #include "app/told_to_leave.h"
 #include "core/conflicts.h"
+#include "core/uri.h"
 #include "hypervisor/event_thread.h"
 #include "hypervisor/lane.h"
 #include "hypervisor/survey.h"
@@ -114,7 +115,8 @@ void Examination::take_source(const HostAnswer& answer) {
 void Examination::take_guest(const Result<GuestFacts>& answer) {
     findings_.guest = answer;
     if (!answer) return;
-    if (inquiry_.policy != nullptr) findings_.request = inquiry_.policy->plan(answer->guest);
+    if (inquiry_.policy != nullptr)
+        findings_.request = suited_to(inquiry_.policy->plan(answer->guest), parse_uri(findings_.migration_uri).scheme);
     if (findings_.request && subjects(*findings_.request).devices) {
         source_->ask_devices(answer->guest.uuid,
                              then<std::optional<GuestDevices>>([this](const std::optional<GuestDevices>& devices) {

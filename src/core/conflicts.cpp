@@ -112,6 +112,24 @@ std::optional<Conflict> rdma_has_one_connection(const Question& q) {
                  "leave parallel.connections out");
 }
 
+/// QEMU 8.1 and later refuse it; before, it had no effect.
+std::optional<Conflict> rdma_does_not_compress(const Question& q) {
+    const std::vector<std::string>& methods = q.request.compression.methods;
+    if (q.around.transport != "rdma" || methods.empty()) return std::nullopt;
+    return error(
+        ErrorCode::operation_failed,
+        fmt::format("compression.methods: {} excludes rdma, over which QEMU does not compress; leave it out, or "
+                    "give a MIGRATION-URI with tcp",
+                    fmt::join(methods, ", ")));
+}
+
+std::optional<Conflict> rdma_has_no_postcopy(const Question& q) {
+    if (q.around.transport != "rdma" || !q.request.postcopy) return std::nullopt;
+    return error(ErrorCode::operation_failed,
+                 "post-copy excludes rdma, over which QEMU does not have it; give a MIGRATION-URI with tcp, or migrate "
+                 "without post-copy, as the plugin precopy does");
+}
+
 /// libvirt makes up no path for a socket.
 std::optional<Conflict> disks_know_their_socket(const Question& q) {
     if (q.around.transport != "unix" || q.request.storage.mode == StorageCopy::Mode::none ||
@@ -173,11 +191,11 @@ std::optional<Conflict> definition_is_kept(const Question& q) {
                     q.guest.name));
 }
 
-constexpr std::array<Rule, 14> rules{hypervisor_migrates,     libvirt_is_recent,          transport_is_known,
-                                     bandwidth_can_be_told,   downtime_can_be_told,       throttle_can_be_told,
-                                     connections_can_be_told, rdma_has_one_connection,    disks_know_their_socket,
-                                     postcopy_guest_runs,     postcopy_guest_has_no_vfio, postcopy_can_be_resumed,
-                                     disks_are_there,         definition_is_kept};
+constexpr std::array<Rule, 16> rules{
+    hypervisor_migrates,        libvirt_is_recent,       transport_is_known,      bandwidth_can_be_told,
+    downtime_can_be_told,       throttle_can_be_told,    connections_can_be_told, rdma_has_one_connection,
+    rdma_does_not_compress,     rdma_has_no_postcopy,    disks_know_their_socket, postcopy_guest_runs,
+    postcopy_guest_has_no_vfio, postcopy_can_be_resumed, disks_are_there,         definition_is_kept};
 
 /// Between which versions an option exists, at both hosts. From libvirt's and QEMU's release notes.
 struct Era {
@@ -239,6 +257,11 @@ void add_anachronisms(const Question& q, std::vector<Conflict>& found) {
 }
 
 }  // namespace
+
+MigrationRequest suited_to(MigrationRequest request, const std::string& transport) {
+    if (request.compression.only_preferred && transport == "rdma") request.compression = {};
+    return request;
+}
 
 std::vector<Conflict> conflicts(const MigrationRequest& request, const Guest& guest, const Surroundings& around) {
     const Question question{request, guest, around};

@@ -19,6 +19,9 @@ struct Surroundings {
     std::optional<HostFacts> destination;
 };
 
+/// The request without what it only prefers and that transport does not have.
+MigrationRequest suited_to(MigrationRequest request, const std::string& transport);
+
 /// Something in a request that libvirt and QEMU at hand do not do, or do otherwise.
 struct Conflict {
     enum class Severity { warning, error };

@@ -59,7 +59,7 @@ void Session::on(const event::Connected& event) {
     if (event.job.migrating()) return take_over(event.job, event.state, event.record);
     if (std::optional<Error> error = refusal(guest_, event.state, event.job))
         return finish(Cause::not_started, std::move(error));
-    request_ = policy_.plan(guest_);
+    request_ = suited_to(policy_.plan(guest_), parse_uri(options_.migration_uri).scheme);
     if (const Subjects unknown = subjects(request_); unknown.any())
         orders_.push_back(order::LookCloser{unknown});
     else

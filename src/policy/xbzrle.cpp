@@ -9,7 +9,7 @@ namespace vmmi {
 Key xbzrle_key() {
     return boolean_key("xbzrle", true,
                        "of pages that were sent before, what changed is sent; without effect beside another method of "
-                       "compression, parallel connections or zero-copy");
+                       "compression, parallel connections, zero-copy or RDMA");
 }
 
 Settings with_xbzrle(const Settings& settings) {
@@ -21,6 +21,10 @@ Settings with_xbzrle(const Settings& settings) {
     compression.set("methods", List{"xbzrle"});
     values.set("compression", std::move(compression));
     return Settings(std::move(values));
+}
+
+void prefer_xbzrle(MigrationRequest& request, const Settings& settings) {
+    request.compression.only_preferred = uses_xbzrle(request) && settings.list("compression.methods").empty();
 }
 
 bool uses_xbzrle(const MigrationRequest& request) {

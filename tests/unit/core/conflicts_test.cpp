@@ -142,6 +142,22 @@ const std::vector<Case>& cases() {
          Severity::error,
          "parallel.connections excludes rdma, which has one connection; give a MIGRATION-URI with tcp, or leave "
          "parallel.connections out"},
+        {"rdma with compression",
+         [](Start& s) {
+             s.around.transport = "rdma";
+             s.request.compression.methods = {"xbzrle"};
+         },
+         Severity::error,
+         "compression.methods: xbzrle excludes rdma, over which QEMU does not compress; leave it out, or give a "
+         "MIGRATION-URI with tcp"},
+        {"rdma with post-copy",
+         [](Start& s) {
+             s.around.transport = "rdma";
+             s.request.postcopy = true;
+         },
+         Severity::error,
+         "post-copy excludes rdma, over which QEMU does not have it; give a MIGRATION-URI with tcp, or migrate without "
+         "post-copy, as the plugin precopy does"},
         {"unix and disks",
          [](Start& s) {
              s.around.transport = "unix";

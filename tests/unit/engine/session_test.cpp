@@ -36,6 +36,15 @@ TEST(Session, StartsWhatThePolicyPlanned) {  // PROC-4
     EXPECT_EQ(script.session.status(script.now).downtime_limit, 100_ms);
 }
 
+TEST(Session, StartsOverRdmaWithoutTheCompressionThatIsOnlyPreferred) {
+    Script script({.policy_name = "played", .migration_uri = "rdma://there"});
+    script.policy.request.compression = {.methods = {"xbzrle"}, .only_preferred = true};
+    script.connect();
+    const auto starts = Script::only<order::Start>(script.last);
+    ASSERT_EQ(starts.size(), 1U);
+    EXPECT_EQ(starts.front().request.compression, Compression{});
+}
+
 TEST(Session, ReportsASuccessWithItsNumbers) {
     Script script;
     script.run();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/configuration.h"
+#include "core/conflicts.h"
 #include "core/describe.h"
 #include "postcopy.h"
 #include "postcopy_fallback.h"
@@ -88,6 +89,23 @@ std::vector<std::string> done_at_a_takeover(const Plugin& plugin, Phase phase) {
     for (const Action& action : policy->adopt({.name = "web", .uuid = "1", .memory = mebibytes(1024)}, now))
         done.push_back(describe(action));
     return done;
+}
+
+TEST(EveryPlugin, GoesWithoutXbzrleOverRdmaUnlessItWasAskedFor) {
+    const Object asked{{"compression", Object{{"methods", List{"xbzrle"}}}}};
+    for (const Plugin& plugin : plugins) {
+        if (std::ranges::find(plugin.keys, "xbzrle", &Key::name) == plugin.keys.end()) continue;
+        const auto methods = [&](const Object& given, const char* transport) {
+            const Settings settings = apply_keys(plugin.keys, given, "configuration").value();
+            const MigrationRequest request =
+                plugin.make_policy(settings).value()->plan({.name = "web", .uuid = "1", .memory = mebibytes(1024)});
+            return suited_to(request, transport).compression.methods;
+        };
+        const std::vector<std::string> xbzrle{"xbzrle"};
+        EXPECT_EQ(methods({}, "tcp"), xbzrle) << plugin.name;
+        EXPECT_TRUE(methods({}, "rdma").empty()) << plugin.name;
+        EXPECT_EQ(methods(asked, "rdma"), xbzrle) << plugin.name << ": refused";
+    }
 }
 
 TEST(EveryPlugin, TakesOverWhileDisksAreCopiedAsInPreCopy) {
