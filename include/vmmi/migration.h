@@ -155,7 +155,9 @@ struct Sample {
     /// Since memory last moved. In phase `postcopy_failed`, zero or little means that it still moves: libvirt takes the
     /// loss of its own connection to the destination for a broken post-copy, too.
     Milliseconds standing_for{0};
-    bool resuming = false;   ///< a ResumePostCopy has not been answered yet
+    bool resuming = false;  ///< a ResumePostCopy has not been answered yet
+    /// The migration was started without post-copy, as a record or libvirt's refusal says: StartPostCopy leads nowhere.
+    bool postcopy_excluded = false;
     Bytes disk_total{};      ///< of the disks that are copied; zero where none are
     Bytes disk_remaining{};  ///< rises again where the guest writes
     Bytes disk_transferred{};

@@ -13,18 +13,24 @@
 
 namespace vmmi {
 
+/// What speaks against a switch or a pause at this moment, before NetworkHealth is sure of it: no memory has moved for
+/// half a second, and the guest would wait for it. Nothing while it moves.
+std::optional<std::string> stands_still(const Sample& sample);
+
 /// The way into post-copy: not over a link that is broken or slow, since the guest would only stand still at the
 /// destination. Where libvirt took the order and nothing follows, it is given again.
 class PostCopySwitch {
   public:
     /// Whether it is ordered, and may still take effect.
     bool under_way(const Sample& sample) const;
-    /// With every sample in which it is due; `why` is why.
+    /// With every sample in which it is due; `why` is why. Where the migration was started without post-copy, it says
+    /// so once.
     std::vector<Action> order(const Sample& sample, const NetworkHealth& network, std::string why);
 
   private:
     std::optional<Milliseconds> ordered_at_{};  ///< Sample::elapsed
     bool waits_for_link_ = false;
+    bool told_ = false;  ///< that it will never be
 };
 
 /// The moment for post-copy, since what is dirty when it begins is what the guest goes without.

@@ -46,7 +46,8 @@ MigrationRequest PostcopyFallback::plan(const Guest& guest) {
     budget_.allowed = ceiling(guest.memory, options_.seconds_per_gibibyte);
     MigrationRequest request = options_.request;
     // A guest that stands still converges anyway, and libvirt has no post-copy for it.
-    request.postcopy = !guest.paused;
+    possible_ = !guest.paused;
+    request.postcopy = possible_;
     make_room_for_xbzrle(request, guest);
     return request;
 }
@@ -60,14 +61,19 @@ std::vector<Action> PostcopyFallback::decide(const Sample& sample) {
     }
     const bool pass_began = forecaster_.add(sample);
     if (pass_began) begin_pass(sample);
-    if (sample.iteration < 2 || switch_.under_way(sample)) return {};
-    if (std::optional<std::string> why = ceiling_reached(sample, pass_began)) return switch_over(sample, *why);
+    if (!possible_ || sample.iteration < 2 || switch_.under_way(sample)) return {};
+    if (std::optional<std::string> why = ceiling_reached(sample, pass_began)) {
+        if (sample.postcopy_excluded) return end_without_postcopy(std::move(*why));
+        return switch_over(sample, *why);
+    }
     if (!due_) {
         std::optional<std::string> why = why_switch(sample, pass_began);
         if (!why) return {};
         due_ = Due{std::move(*why), LowMoment(forecaster_.forecast())};
     }
     if (!due_->moment.has_come(sample)) return {};
+    const bool bounded = budget_.allowed || options_.after_iterations > 0;
+    if (sample.postcopy_excluded && !bounded) return end_without_postcopy(due_->why);
     if (sample.dirty)
         due_->why +=
             fmt::format("; {} are dirty now, of up to {}", in_words(*sample.dirty), in_words(due_->moment.most()));
@@ -77,6 +83,13 @@ std::vector<Action> PostcopyFallback::decide(const Sample& sample) {
 std::vector<Action> PostcopyFallback::switch_over(const Sample& sample, std::string why) {
     due_.reset();
     return switch_.order(sample, forecaster_.network(), std::move(why));
+}
+
+/// Pre-copy was to end here, and there is nothing that could take its place.
+std::vector<Action> PostcopyFallback::end_without_postcopy(std::string why) {
+    return {{AbortMigration{},
+             std::move(why) + "; the migration was started without post-copy, by somebody else: migrate once more with "
+                              "this plugin, or allow for a longer downtime"}};
 }
 
 std::optional<Milliseconds> PostcopyFallback::next_sample_within() const {

@@ -42,6 +42,7 @@ class PostcopyFallback : public vmmi::Policy {
     };
 
     std::vector<vmmi::Action> switch_over(const vmmi::Sample& sample, std::string why);
+    static std::vector<vmmi::Action> end_without_postcopy(std::string why);
     std::optional<std::string> ceiling_reached(const vmmi::Sample& sample, bool pass_began) const;
     std::optional<std::string> why_switch(const vmmi::Sample& sample, bool pass_began) const;
     std::optional<std::string> why_after_the_first_pass(const vmmi::Sample& sample, bool pass_began) const;
@@ -60,6 +61,7 @@ class PostcopyFallback : public vmmi::Policy {
     std::optional<Due> due_{};            ///< post-copy, at the next good moment
     vmmi::PostCopySwitch switch_{};
     vmmi::Guardian guardian_;
+    bool possible_ = true;
 };
 
 vmmi::Plugin plugin();

@@ -22,6 +22,10 @@ std::optional<std::string> because(std::string why) {
 
 }  // namespace
 
+bool Session::started_without_postcopy() const {
+    return postcopy_excluded_ || (record_ && record_->request && !record_->request->postcopy);
+}
+
 /// Why an action is not carried out, whatever the policy says. From post-copy on, the guest's memory is on both hosts:
 /// all that could end one side loses the guest.
 std::optional<std::string> Session::objection(const Action& action) const {
@@ -37,8 +41,8 @@ std::optional<std::string> Session::objection(const Action& action) const {
                           },
                           [&](const StartPostCopy&) {
                               if (over_there || postcopy_asked_) return because("post-copy was asked for already");
-                              const bool permitted = !record_ || !record_->request || record_->request->postcopy;
-                              return permitted ? std::nullopt : because("the migration was started without post-copy");
+                              return started_without_postcopy() ? because("the migration was started without post-copy")
+                                                                : std::nullopt;
                           },
                           [&](const PauseGuest&) {
                               if (over_there || postcopy_asked_) return because("post-copy was asked for");
@@ -85,7 +89,10 @@ void Session::on(const event::ActionAnswered& event) {
     if (found == actions_.end()) return;
     const Action& action = found->action;
     if (event.error) {
-        if (std::holds_alternative<StartPostCopy>(action.what)) postcopy_asked_ = false;
+        if (std::holds_alternative<StartPostCopy>(action.what)) {
+            postcopy_asked_ = false;
+            postcopy_excluded_ = postcopy_excluded_ || event.error->code == native::operation_invalid;
+        }
         if (std::holds_alternative<PauseGuest>(action.what)) bound_pause(std::nullopt);
         return refuse(event.index, describe(*event.error));
     }

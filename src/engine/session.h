@@ -97,6 +97,7 @@ class Session {
     WorkLost work_lost() const;
     void ask_policy();
 
+    bool started_without_postcopy() const;
     std::optional<std::string> objection(const Action& action) const;
     void carry_out(Action action);
     void refuse(std::size_t index, std::string why);
@@ -182,6 +183,7 @@ class Session {
     };
 
     bool postcopy_asked_ = false;
+    bool postcopy_excluded_ = false;  ///< says libvirt
     std::optional<Recovery> recovery_;
     std::optional<event::DestinationInspected> there_;  ///< the last answer from the destination
     std::optional<TimePoint> looked_there_;             ///< an answer is awaited

@@ -169,6 +169,7 @@ Sample Session::sample() const {
     sample.postcopy_requests = stats_.postcopy_requests;
     sample.standing_for = standing_for();
     sample.resuming = recovery_.has_value();
+    sample.postcopy_excluded = started_without_postcopy();
     sample.disk_total = stats_.disk_total;
     sample.disk_remaining = stats_.disk_remaining;
     sample.disk_transferred = stats_.disk_transferred;

@@ -12,6 +12,8 @@ namespace {
 
 /// libvirt accepts post-copy at any time; where nothing follows for so long, it is asked again.
 constexpr Milliseconds patience{30'000};
+/// A link that moves is seen to, look by look.
+constexpr Milliseconds standstill{500};
 
 }  // namespace
 
@@ -37,14 +39,24 @@ Result<MigrationRequest> request_with_postcopy(const Settings& settings) {
     return request;
 }
 
+std::optional<std::string> stands_still(const Sample& sample) {
+    if (sample.standing_for <= standstill) return std::nullopt;
+    return fmt::format("no memory has moved for {}", in_words(sample.standing_for));
+}
+
 bool PostCopySwitch::under_way(const Sample& sample) const {
     return ordered_at_ && sample.elapsed - *ordered_at_ < patience;
 }
 
 std::vector<Action> PostCopySwitch::order(const Sample& sample, const NetworkHealth& network, std::string why) {
-    if (network.state() != NetworkHealth::State::healthy) {
+    if (sample.postcopy_excluded) {
+        if (std::exchange(told_, true)) return {};
+        return {{Wait{}, std::move(why) + "; but the migration was started without post-copy: it goes on in pre-copy"}};
+    }
+    const std::optional<std::string> still = stands_still(sample);
+    if (still || network.state() != NetworkHealth::State::healthy) {
         if (std::exchange(waits_for_link_, true)) return {};
-        return {{Wait{}, fmt::format("{}; but not now: {}", why, explain(network))}};
+        return {{Wait{}, fmt::format("{}; but not now: {}", why, still ? *still : explain(network))}};
     }
     waits_for_link_ = false;
     ordered_at_ = sample.elapsed;

@@ -89,6 +89,21 @@ TEST(PostCopy, IsRefusedWhereTheMigrationWasStartedWithout) {
     script.act({switch_over});
     EXPECT_EQ(script.count_last<order::Apply>(), 0U);
     EXPECT_EQ(script.session.status(script.now).last_action->refused, "the migration was started without post-copy");
+    EXPECT_TRUE(script.policy.asked.back().postcopy_excluded) << "and the policy could have known";
+}
+
+TEST(PostCopy, IsKnownToBeExcludedOnceLibvirtSaysSo) {
+    const auto excluded_by = [](int code) {
+        Script script;
+        script.policy.request.postcopy = true;
+        script.run();
+        script.act({switch_over});
+        script.tell(event::ActionAnswered{0, native_error(code)});
+        script.act({});
+        return script.policy.asked.back().postcopy_excluded;
+    };
+    EXPECT_TRUE(excluded_by(native::operation_invalid));
+    EXPECT_FALSE(excluded_by(68)) << "a lock that was not to be had";
 }
 
 TEST(PostCopy, CanBeAskedForAgainWhereLibvirtRefused) {

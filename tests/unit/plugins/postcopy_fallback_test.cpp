@@ -253,6 +253,66 @@ TEST(PostcopyFallback, KeepsItsCeilingWhereItTakesOverWhileDisksAreCopied) {
     EXPECT_TRUE(std::holds_alternative<StartPostCopy>(actions.front().what));
 }
 
+TEST(PostcopyFallback, WaitsForALinkThatHasJustStoppedToMove) {
+    const Plugin plugin = postcopy_fallback::plugin();
+    const Object given{{"postcopy", Object{{"afterIterations", 1}}}};
+    const auto policy = plugin.make_policy(apply_keys(plugin.keys, given, "configuration").value()).value();
+    static_cast<void>(policy->plan(of(1024)));
+    Sample sample;
+    sample.trigger = Sample::Trigger::iteration;
+    sample.iteration = 2;
+    sample.total = sample.remaining = mebibytes(1024);
+    sample.elapsed = 61_s;
+    sample.standing_for = 600_ms;
+    const std::vector<Action> waits = policy->decide(sample);
+    ASSERT_EQ(waits.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<Wait>(waits.front().what));
+    EXPECT_NE(waits.front().reason.find("no memory has moved for 600 ms"), std::string::npos) << waits.front().reason;
+    sample.standing_for = 0_ms;
+    const std::vector<Action> goes = policy->decide(sample);
+    ASSERT_EQ(goes.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<StartPostCopy>(goes.front().what));
+}
+
+/// A migration of somebody else, who did not enable post-copy.
+Scenario without_postcopy() {
+    Scenario scenario = busy();
+    scenario.taken_over_after = 5_s;
+    scenario.patience = std::chrono::hours(1);
+    return scenario;
+}
+
+TEST(PostcopyFallback, EndsAtItsCeilingWhereTheMigrationWasStartedWithoutPostCopy) {
+    const Report report = fallback_on(without_postcopy());
+    EXPECT_EQ(report.cause, "aborted-by-policy");
+    EXPECT_NEAR(seconds(report.total_time), 120, 3) << "of two gibibytes";
+    EXPECT_EQ(count<StartPostCopy>(report), 1U) << "libvirt's refusal is believed";
+    EXPECT_EQ(count<Wait>(report), 1U);
+    EXPECT_NE(report.error->details.find("migrate once more with this plugin"), std::string::npos)
+        << report.error->details;
+}
+
+TEST(PostcopyFallback, EndsOnEvidenceWhereThereIsNeitherPostCopyNorACeiling) {
+    const Report report = fallback_on(without_postcopy(), {{"postcopy", Object{{"secondsPerGiB", 0}}}});
+    EXPECT_EQ(report.cause, "aborted-by-policy");
+    EXPECT_LT(report.total_time, 120_s);
+}
+
+TEST(PostcopyFallback, LeavesAPausedGuestToPreCopyAtACeiling) {
+    Scenario scenario = plain();
+    scenario.guest.paused = true;
+    scenario.link.bandwidth = mebibytes_per_second(10);
+    const Report report = fallback_on(scenario);
+    EXPECT_EQ(report.ending, Report::Ending::completed);
+    EXPECT_TRUE(report.actions.empty());
+}
+
+TEST(PostcopyFallback, LetsAMigrationEndWhoseGuestComesToRest) {
+    Scenario scenario = without_postcopy();
+    scenario.working_sets[0].dirty_rate = {{0_s, mebibytes_per_second(400)}, {50_s, {}}};
+    EXPECT_EQ(fallback_on(scenario).ending, Report::Ending::completed);
+}
+
 TEST(PostcopyFallback, DoesNotSwitchIntoABrokenNetwork) {
     Scenario scenario = busy();
     scenario.link.bandwidth = {{0_s, mebibytes_per_second(100)}, {25_s, {}}, {200_s, mebibytes_per_second(100)}};

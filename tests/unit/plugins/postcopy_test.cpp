@@ -64,6 +64,19 @@ TEST(Postcopy, MigratesAPausedGuestWithoutIt) {
     EXPECT_TRUE(report.actions.empty());
 }
 
+TEST(Postcopy, SaysOnceThatItCannotWhereTheMigrationWasStartedWithoutIt) {
+    Scenario scenario = plain();
+    scenario.taken_over_after = 2_s;
+    const Report report = postcopy_on(scenario);
+    EXPECT_EQ(report.ending, Report::Ending::completed) << "in pre-copy";
+    const auto waits = std::ranges::count_if(report.actions, [](const ActionTaken& taken) {
+        return std::holds_alternative<Wait>(taken.action.what) &&
+               taken.action.reason.find("started without post-copy") != std::string::npos;
+    });
+    EXPECT_EQ(waits, 1);
+    EXPECT_FALSE(switch_of(report));
+}
+
 TEST(Postcopy, WaitsForABrokenLink) {
     Scenario scenario = busy();
     scenario.link.bandwidth = {{0_s, {}}, {60_s, mebibytes_per_second(100)}};
