@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "vmmi/migration.h"
 #include "vmmi/result.h"
 #include "vmmi/settings.h"
 #include "vmmi/units.h"
@@ -25,5 +27,17 @@ Key downtime_limits_key(std::vector<Key> more = {});
 
 /// Fails with `malformed_configuration` where the initial limit is above the maximum.
 Result<DowntimeLimits> downtime_limits_from(const Settings& settings);
+
+/// Sees to it that a limit that was ordered comes into force: where a pass began since, and what is in force is known
+/// and lower, libvirt refused it, and it is ordered once more.
+class OrderedLimit {
+  public:
+    /// With what a policy does at every sample, the one of Policy::adopt included; answers with what is to be done.
+    std::vector<Action> keep(std::vector<Action> actions, const Sample& sample);
+
+  private:
+    std::optional<Milliseconds> limit_{};
+    int pass_ = 0;  ///< Sample::iteration, when it was ordered
+};
 
 }  // namespace vmmi

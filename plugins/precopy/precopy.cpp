@@ -74,10 +74,14 @@ std::vector<Action> Precopy::adopt(const Guest& guest, const Sample& now) {
                          now.downtime_limit.count(), options_.downtime.initial.count(),
                          options_.downtime.maximum.count(), step_, options_.steps)});
     }
-    return actions;
+    return limit_order_.keep(std::move(actions), now);
 }
 
 std::vector<Action> Precopy::decide(const Sample& sample) {
+    return limit_order_.keep(next_actions(sample), sample);
+}
+
+std::vector<Action> Precopy::next_actions(const Sample& sample) {
     if (std::optional<Action> action = storage_.decide(sample)) return {std::move(*action)};
     if (sample.phase != Phase::precopy) return {};
     if (std::optional<Action> action = ceiling_.decide(sample, storage_.memory_elapsed(sample)))

@@ -32,11 +32,13 @@ class Precopy : public vmmi::Policy {
     vmmi::Milliseconds limit_at(int step) const;
 
   private:
+    std::vector<vmmi::Action> next_actions(const vmmi::Sample& sample);
     std::vector<vmmi::Action> raise_limit(const vmmi::Sample& sample);
 
     Options options_;
     vmmi::StorageBudget storage_;
     vmmi::MemoryCeiling ceiling_;
+    vmmi::OrderedLimit limit_order_{};
     int step_ = 0;
 };
 

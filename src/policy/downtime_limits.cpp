@@ -26,4 +26,21 @@ Result<DowntimeLimits> downtime_limits_from(const Settings& settings) {
                     limits.initial.count(), limits.maximum.count()));
 }
 
+std::vector<Action> OrderedLimit::keep(std::vector<Action> actions, const Sample& sample) {
+    const bool refused = limit_ && sample.phase == Phase::precopy && sample.iteration > pass_ &&
+                         sample.downtime_limit.count() > 0 && sample.downtime_limit < *limit_;
+    if (actions.empty() && refused) {
+        actions.push_back({SetDowntimeLimit{*limit_},
+                           fmt::format("the limit in force is {} ms and not {}, as was ordered in pass {}; once more",
+                                       sample.downtime_limit.count(), limit_->count(), pass_)});
+    }
+    for (const Action& action : actions) {
+        const auto* set = std::get_if<SetDowntimeLimit>(&action.what);
+        if (set == nullptr) continue;
+        limit_ = set->limit;
+        pass_ = sample.iteration;
+    }
+    return actions;
+}
+
 }  // namespace vmmi

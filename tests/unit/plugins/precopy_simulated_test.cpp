@@ -48,6 +48,14 @@ TEST(PrecopySimulated, RaisesTheLimitToTheFirstStepThatSuffices) {
     EXPECT_NEAR(seconds(report.downtime.value()), 1.03, 0.03) << "the pause is what the rest takes, not the limit";
 }
 
+TEST(PrecopySimulated, OrdersALimitAgainThatWasRefused) {
+    Scenario scenario = needs_a_second();
+    scenario.faults = {{.kind = Fault::Kind::calls_fail, .at = 30_s, .lasting = 30_s}};
+    const Report report = precopy_on(scenario, configuration(100, 1600, 1));
+    EXPECT_EQ(report.ending, Report::Ending::completed) << "the one raise that there is came too early";
+    EXPECT_LT(report.total_time, 100_s);
+}
+
 TEST(PrecopySimulated, EndsAtTheCeilingWhereTheMaximumIsTooLittle) {
     const Report report = precopy_on(needs_a_second(), configuration(100, 900));
     EXPECT_EQ(report.ending, Report::Ending::aborted);
