@@ -6,6 +6,7 @@
 
 #include <vmmi/budget.h>
 #include <vmmi/explain.h>
+#include <vmmi/postcopy.h>
 
 #include <algorithm>
 
@@ -84,10 +85,14 @@ std::vector<Action> FollowSchedule::adopt(const Guest& guest, const Sample& now)
     if (request.bandwidth.count > 0)
         actions.push_back({SetBandwidth{request.bandwidth},
                            fmt::format("takeover: the cap is {} MiB/s", request.bandwidth.count >> 20)});
-    return actions;
+    return limit_order_.keep(std::move(actions), now);
 }
 
 std::vector<Action> FollowSchedule::decide(const Sample& sample) {
+    return limit_order_.keep(next_actions(sample), sample);
+}
+
+std::vector<Action> FollowSchedule::next_actions(const Sample& sample) {
     if (std::optional<Action> action = storage_.decide(sample)) return {std::move(*action)};
     if (sample.phase == Phase::storage) return {};
     const bool boundary = forecaster_.add(sample) || sample.trigger == Sample::Trigger::iteration;
@@ -107,9 +112,9 @@ std::vector<Action> FollowSchedule::follow_rules(const Sample& sample) {
         const std::optional<std::string> why = holds(rules[i].when, sample);
         if (!why) continue;
         std::string reason = fmt::format("rule {} of {}: {}", i + 1, rules.size(), *why);
-        if (must_wait(rules[i].what)) {
+        if (must_wait(rules[i].what, sample)) {
             // The rules behind it may still end the migration.
-            if (waiting.empty()) waiting = tell_of_the_link(reason);
+            if (waiting.empty()) waiting = tell_of_the_link(reason, sample);
             continue;
         }
         done_[i] = true;
@@ -124,13 +129,13 @@ std::vector<Action> FollowSchedule::take_step(const Sample& sample) {
     const std::optional<std::string> why = due(steps[next_], sample);
     if (!why) return {};
     std::string reason = fmt::format("step {} of {}: {}", next_ + 1, steps.size(), *why);
-    if (must_wait(steps[next_].what)) return tell_of_the_link(reason);
+    if (must_wait(steps[next_].what, sample)) return tell_of_the_link(reason, sample);
     last_step_ = sample.elapsed;
     return carry_out(steps[next_++].what, std::move(reason), sample);
 }
 
 std::vector<Action> FollowSchedule::ask_again(const Sample& sample) {
-    if (!asked_ || next_ < options_.schedule.stalling.size() || must_wait(asked_->what)) return {};
+    if (!asked_ || next_ < options_.schedule.stalling.size() || must_wait(asked_->what, sample)) return {};
     std::string reason = fmt::format("asked for {} ago, and the migration is still in pre-copy; once more",
                                      in_words(sample.elapsed - asked_->at));
     return carry_out(What(asked_->what), std::move(reason), sample);
@@ -177,13 +182,15 @@ std::optional<std::string> FollowSchedule::holds(const Conditions& when, const S
     return fmt::format("{}", fmt::join(reasons, "; "));
 }
 
-bool FollowSchedule::must_wait(const What& what) const {
-    return is_last_resort(what) && forecaster_.network().state() == NetworkHealth::State::broken;
+bool FollowSchedule::must_wait(const What& what, const Sample& sample) const {
+    const bool broken = forecaster_.network().state() == NetworkHealth::State::broken;
+    return is_last_resort(what) && (broken || stands_still(sample));
 }
 
-std::vector<Action> FollowSchedule::tell_of_the_link(const std::string& reason) {
+std::vector<Action> FollowSchedule::tell_of_the_link(const std::string& reason, const Sample& sample) {
     if (std::exchange(told_of_the_link_, true)) return {};
-    return {{Wait{}, fmt::format("{}; waits for the link: {}", reason, explain(forecaster_.network()))}};
+    return {{Wait{}, fmt::format("{}; waits for the link: {}", reason,
+                                 stands_still(sample).value_or(explain(forecaster_.network())))}};
 }
 
 std::vector<Action> FollowSchedule::carry_out(const What& what, std::string reason, const Sample& sample) {

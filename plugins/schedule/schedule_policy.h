@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vmmi/downtime_limits.h>
 #include <vmmi/forecast.h>
 #include <vmmi/plugin.h>
 #include <vmmi/storage_budget.h>
@@ -37,13 +38,14 @@ class FollowSchedule : public vmmi::Policy {
         vmmi::Milliseconds at{0};
     };
 
+    std::vector<vmmi::Action> next_actions(const vmmi::Sample& sample);
     std::optional<std::string> holds(const Conditions& when, const vmmi::Sample& sample) const;
     std::optional<std::string> due(const Step& step, const vmmi::Sample& sample) const;
     std::vector<vmmi::Action> follow_rules(const vmmi::Sample& sample);
     std::vector<vmmi::Action> take_step(const vmmi::Sample& sample);
     std::vector<vmmi::Action> ask_again(const vmmi::Sample& sample);
-    bool must_wait(const What& what) const;
-    std::vector<vmmi::Action> tell_of_the_link(const std::string& reason);
+    bool must_wait(const What& what, const vmmi::Sample& sample) const;
+    std::vector<vmmi::Action> tell_of_the_link(const std::string& reason, const vmmi::Sample& sample);
     std::vector<vmmi::Action> carry_out(const What& what, std::string reason, const vmmi::Sample& sample);
     vmmi::Milliseconds elapsed_per_gibibyte(int seconds) const;
 
@@ -56,6 +58,7 @@ class FollowSchedule : public vmmi::Policy {
     std::vector<bool> done_;           ///< of the rules
     std::optional<Asked> asked_;
     bool told_of_the_link_ = false;
+    vmmi::OrderedLimit limit_order_{};
 };
 
 vmmi::Plugin plugin();

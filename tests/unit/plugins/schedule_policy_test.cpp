@@ -169,6 +169,41 @@ TEST(FollowSchedule, KeepsPostCopyUntilABrokenLinkWorksAgain) {
     EXPECT_TRUE(is<StartPostCopy>(run.pass(10)));
 }
 
+TEST(FollowSchedule, KeepsPostCopyFromALinkThatHasJustStoppedToMove) {
+    FollowSchedule policy(with({}, {{{.elapsed = Milliseconds(1'000)}, StartPostCopy{}}}));
+    policy.plan({});
+    Sample sample;
+    sample.iteration = 1;
+    sample.elapsed = Milliseconds(2'000);
+    sample.standing_for = Milliseconds(600);
+    const std::vector<Action> waits = policy.decide(sample);
+    ASSERT_TRUE(is<Wait>(waits));
+    EXPECT_NE(waits[0].reason.find("no memory has moved for 600 ms"), std::string::npos) << waits[0].reason;
+    sample.standing_for = Milliseconds(0);
+    EXPECT_TRUE(is<StartPostCopy>(policy.decide(sample)));
+}
+
+TEST(FollowSchedule, OrdersALimitOnceMoreThatWasRefused) {
+    FollowSchedule policy(with({{-1, downtime(150)}}));
+    policy.plan({});
+    Sample sample;
+    sample.trigger = Sample::Trigger::iteration;
+    sample.downtime_limit = Milliseconds(100);
+    const auto pass = [&](int iteration) {
+        sample.iteration = iteration;
+        sample.elapsed += Milliseconds(5'000);
+        return policy.decide(sample);
+    };
+    EXPECT_TRUE(pass(1).empty());
+    EXPECT_TRUE(is<SetDowntimeLimit>(pass(2)));
+    EXPECT_TRUE(policy.decide(sample).empty()) << "it may not be answered yet";
+    const std::vector<Action> again = pass(3);
+    ASSERT_TRUE(is<SetDowntimeLimit>(again));
+    EXPECT_EQ(again[0].reason, "the limit in force is 100 ms and not 150, as was ordered in pass 2; once more");
+    sample.downtime_limit = Milliseconds(150);
+    EXPECT_TRUE(pass(4).empty());
+}
+
 TEST(FollowSchedule, StillAbortsWhileTheLinkIsBroken) {
     Passes run(with({}, {{{.elapsed = Milliseconds(35'000)}, StartPostCopy{}},
                          {{.elapsed = Milliseconds(70'000)}, AbortMigration{}}}));
