@@ -140,6 +140,7 @@ struct Sample {
     Phase phase = Phase::precopy;
     Milliseconds elapsed{0};  ///< since the job began, preparation of the destination included
     int iteration = 0;        ///< passes over the memory so far, the current one included; 0 before the first
+    int looks = 0;            ///< of QEMU at its dirty log, so far: as many as passes, or more
     Bytes total;              ///< memory to migrate; zero in phase `storage`
     Bytes remaining;          ///< of the current pass; jumps up where the next one begins
     /// All that would have to be sent now, where QEMU looks at its dirty log all the time: from QEMU 11 on, with

@@ -90,6 +90,8 @@ struct Features {
     bool postcopy = false;
     /// Requested pages have a channel of their own (libvirt 10 and QEMU 7.1, both sides).
     bool postcopy_preempt = true;
+    /// With `postcopy`, QEMU looks at its dirty log every 50 ms, not at the ends of passes alone (QEMU 11).
+    bool postcopy_looks = false;
 };
 
 /// Times that libvirt and QEMU take beside the transfer. The defaults are those of an idle pair of hosts.
@@ -176,7 +178,7 @@ struct WorkLost {
     Milliseconds stalled{0};  ///< in post-copy, waiting for missing pages
 };
 
-/// The beginning of a pass over the memory.
+/// The beginning of a pass over the memory, as libvirt counts them: a look of QEMU at its dirty log.
 struct Pass {
     Milliseconds at{0};
     Bytes remaining;

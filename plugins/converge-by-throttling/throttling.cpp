@@ -25,8 +25,12 @@ constexpr double sure = 0.8;
 constexpr StallRule::Options patience{.factor = 0.96, .patience = Milliseconds(4'000)};
 constexpr int patient_passes = 3;
 
-int throttle_of(const Sample& sample) {
-    return sample.throttle_percent.value_or(0);
+/// QEMU's periods are no shorter.
+constexpr Milliseconds shortest_period{1'000};
+
+/// What a pause would have to move: of the current pass, and what was found dirty in its middle.
+Bytes left(const Sample& sample) {
+    return sample.dirty.value_or(sample.remaining);
 }
 
 }  // namespace
@@ -60,42 +64,59 @@ std::vector<Action> Throttling::adopt(const Guest& guest, const Sample& now) {
              fmt::format("takeover: the limit in force is {}; this policy has {} to {}", in_words(now.downtime_limit),
                          in_words(options_.downtime.initial), in_words(options_.downtime.maximum))});
     }
-    return actions;
+    return limit_order_.keep(std::move(actions), now);
 }
 
 std::vector<Action> Throttling::decide(const Sample& sample) {
+    return limit_order_.keep(next_actions(sample), sample);
+}
+
+std::vector<Action> Throttling::next_actions(const Sample& sample) {
     if (std::optional<Action> action = storage_.decide(sample)) return {std::move(*action)};
     if (sample.phase != Phase::precopy) return {};
     const bool began = forecaster_.add(sample);
+    const bool looked = follow_throttle(sample);
     if (auto action = ceiling_.decide(sample, storage_.memory_elapsed(sample))) return {std::move(*action)};
     if (pause_ends_ && sample.elapsed > *pause_ends_) {
         pause_ends_.reset();
         return {{AbortMigration{}, "the guest was to be paused and runs on: throttling alone has failed"}};
     }
-    return began ? at_a_boundary(sample) : std::vector<Action>{};
+    if (began) watch_progress();
+    // With auto-converge, QEMU looks every 5 s in the middle of a long pass, too, and takes its steps there.
+    return began || (looked && exceeds_the_cap(sample)) ? react(sample) : std::vector<Action>{};
 }
 
-std::vector<Action> Throttling::at_a_boundary(const Sample& sample) {
-    watch_progress(sample);
-    // The first pass does not tell how busy the guest is.
-    if (sample.iteration < 2 || forecaster_.forecast().model().bandwidth <= 0) return {};
-    // Nor does a broken link, but QEMU throttles nevertheless.
-    if (link_is_broken() && !leaves_the_cap(sample)) return {};
+std::vector<Action> Throttling::react(const Sample& sample) {
+    if (forecaster_.forecast().model().bandwidth <= 0) return {};
+    // Neither the first pass nor a broken link tells how busy the guest is, but QEMU throttles nevertheless.
+    if ((sample.iteration < 2 || link_is_broken()) && !exceeds_the_cap(sample)) return {};
     const Milliseconds pause = pause_now(sample);
-    if (pause <= limit_ && !link_is_broken()) return {};  // QEMU switches over by itself
+    // QEMU switches over by itself. If it took a step instead, it sees that otherwise.
+    const bool trusted = !link_is_broken() && throttle_ <= options_.maximum_throttle;
+    if (pause <= limit_ && trusted) return {};
     std::vector<Action> actions;
     if (auto raise = raise_limit(sample)) actions.push_back(std::move(*raise));
-    if (given_up_ || (pause <= limit_ && !link_is_broken())) return actions;
+    if (given_up_ || (pause <= limit_ && trusted)) return actions;
     if (const auto why = why_it_fails(sample)) actions.push_back(give_up(sample, *why));
     return actions;
 }
 
-void Throttling::watch_progress(const Sample& sample) {
-    const int throttle = throttle_of(sample);
-    raised_ = throttle > throttle_;
-    throttle_ = throttle;
+/// True where QEMU has looked at its dirty log since the last sample.
+bool Throttling::follow_throttle(const Sample& sample) {
+    const bool looked = sample.looks != std::exchange(looks_, sample.looks);
+    if (looked && sample.elapsed - period_ends_.elapsed >= shortest_period) {
+        const double seconds = std::chrono::duration<double>(sample.elapsed - period_ends_.elapsed).count();
+        sent_in_period_ = static_cast<double>((sample.transferred - period_ends_.transferred).count) / seconds;
+        period_ends_ = sample;
+    }
+    const int throttle = sample.throttle_percent.value_or(0);
+    if (throttle != std::exchange(throttle_, throttle)) raised_at_ = sample.looks;
+    return looked;
+}
+
+void Throttling::watch_progress() {
     const std::optional<Pass>& current = forecaster_.passes().current();
-    if (!current || throttle < close_to(options_.maximum_throttle)) return;
+    if (!current || throttle_ < close_to(options_.maximum_throttle)) return;
     ++passes_close_to_it_;
     progress_.boundary(current->to_move, current->began, forecaster_.network().outage());
 }
@@ -119,10 +140,9 @@ std::optional<Action> Throttling::raise_limit(const Sample& sample) {
                       "the guest writes more than the {} of the link, about {} (confidence {:.0f} %): a pause costs it "
                       "less than throttling",
                       in_words(forecast.bandwidth().value), in_words(writes.value), 100 * writes.confidence);
-    return Action{
-        SetDowntimeLimit{limit_},
-        fmt::format("pass {} begins with {}, a pause of {}, above the limit of {}; {}", sample.iteration,
-                    in_words(forecaster_.passes().current()->to_move), in_words(pause), in_words(before), why)};
+    return Action{SetDowntimeLimit{limit_},
+                  fmt::format("in pass {}, {} are left, a pause of {}, above the limit of {}; {}", sample.iteration,
+                              in_words(left(sample)), in_words(pause), in_words(before), why)};
 }
 
 /// Asked where the rest does not fit the highest downtime limit.
@@ -148,15 +168,16 @@ std::optional<std::string> Throttling::why_it_fails(const Sample& sample) const 
     return std::nullopt;
 }
 
+bool Throttling::exceeds_the_cap(const Sample& sample) const {
+    return throttle_ > options_.maximum_throttle || leaves_the_cap(sample);
+}
+
 /// Whether QEMU is about to throttle more than is allowed: it takes the next step where it finds the second period
 /// since the last one that dirtied too much. The first one is the last moment to act.
 bool Throttling::leaves_the_cap(const Sample& sample) const {
-    const std::vector<Pass>& passes = forecaster_.passes().completed();
-    if (throttle_ == 0 || raised_ || passes.empty() || options_.steps.after(throttle_) <= options_.maximum_throttle)
-        return false;
-    const double seconds = std::chrono::duration<double>(passes.back().duration).count();
-    const double sent = static_cast<double>(passes.back().moved.count) / std::max(seconds, 1e-3);
-    return static_cast<double>(sample.dirty_rate.count) > high_share * sent;
+    const bool stood = sample.looks > raised_at_;
+    if (throttle_ == 0 || !stood || options_.steps.after(throttle_) <= options_.maximum_throttle) return false;
+    return static_cast<double>(sample.dirty_rate.count) > high_share * sent_in_period_;
 }
 
 Action Throttling::give_up(const Sample& sample, const std::string& why) {
@@ -169,15 +190,14 @@ Action Throttling::give_up(const Sample& sample, const std::string& why) {
             if (link_is_broken())
                 return {AbortMigration{}, why + "; no pause, since " + explain(forecaster_.network())};
             if (pause > options_.longest_pause)
-                return {
-                    AbortMigration{},
-                    fmt::format("{}; moving the {} that are left takes a pause of {}, longer than the {} that are "
-                                "allowed",
-                                why, in_words(sample.remaining), in_words(pause), in_words(options_.longest_pause))};
+                return {AbortMigration{},
+                        fmt::format("{}; moving the {} that are left takes a pause of {}, longer than the {} that are "
+                                    "allowed",
+                                    why, in_words(left(sample)), in_words(pause), in_words(options_.longest_pause))};
             pause_ends_ = sample.elapsed + options_.longest_pause;
             return {PauseGuest{options_.longest_pause},
                     fmt::format("{}; a pause of about {} moves the {} that are left", why, in_words(pause),
-                                in_words(sample.remaining))};
+                                in_words(left(sample)))};
         default:
             return {AbortMigration{}, why};
     }
@@ -192,9 +212,9 @@ bool Throttling::writes_faster_than_the_link() const {
     return model.dirty_rate * model.wire_cost >= model.bandwidth;
 }
 
-/// For what is left of the current pass.
+/// For what is left.
 Milliseconds Throttling::pause_now(const Sample& sample) const {
-    return forecaster_.forecast().time_to_send(sample.remaining).value_or(Milliseconds(0));
+    return forecaster_.forecast().time_to_send(left(sample)).value_or(Milliseconds(0));
 }
 
 }  // namespace throttling

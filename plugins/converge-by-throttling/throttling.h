@@ -39,11 +39,14 @@ class Throttling : public vmmi::Policy {
     std::vector<vmmi::Action> decide(const vmmi::Sample& sample) override;
 
   private:
-    std::vector<vmmi::Action> at_a_boundary(const vmmi::Sample& sample);
-    void watch_progress(const vmmi::Sample& sample);
+    std::vector<vmmi::Action> next_actions(const vmmi::Sample& sample);
+    std::vector<vmmi::Action> react(const vmmi::Sample& sample);
+    bool follow_throttle(const vmmi::Sample& sample);
+    void watch_progress();
     std::optional<vmmi::Action> raise_limit(const vmmi::Sample& sample);
     std::optional<std::string> why_it_fails(const vmmi::Sample& sample) const;
     vmmi::Action give_up(const vmmi::Sample& sample, const std::string& why);
+    bool exceeds_the_cap(const vmmi::Sample& sample) const;
     bool leaves_the_cap(const vmmi::Sample& sample) const;
     bool link_is_broken() const;
     bool writes_faster_than_the_link() const;
@@ -54,11 +57,15 @@ class Throttling : public vmmi::Policy {
     vmmi::Forecaster forecaster_;
     vmmi::MemoryCeiling ceiling_{options_.ceiling};
     vmmi::Milliseconds limit_{0};
+    vmmi::OrderedLimit limit_order_{};
     bool given_up_ = false;
     std::optional<vmmi::Milliseconds> pause_ends_;  ///< Sample::elapsed by which a pause has ended the migration
 
-    int throttle_ = 0;            ///< at the last boundary
-    bool raised_ = false;         ///< by QEMU, at this boundary
+    int looks_ = 0;               ///< Sample::looks
+    int throttle_ = 0;            ///< in force
+    int raised_at_ = 0;           ///< look at which it was seen to be
+    vmmi::Sample period_ends_{};  ///< QEMU's last one, as far as samples tell
+    double sent_in_period_ = 0;   ///< bytes a second
     vmmi::StallRule progress_;    ///< since the throttle is close to its maximum
     int passes_close_to_it_ = 0;  ///< that began since then
 };

@@ -164,6 +164,7 @@ class Session {
 
     JobStats stats_;
     PassCounter passes_;
+    int looks_ = 0;                 ///< of QEMU at its dirty log
     std::optional<Bytes> dirty_{};  ///< at the last sample, where it is known
     std::optional<TimePoint> sampled_;
     bool sampling_ = false;    ///< an answer is awaited

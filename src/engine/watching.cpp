@@ -70,6 +70,7 @@ void Session::follow(GuestState state, const JobStats& stats) {
     const JobStats counted = passes_.of(stats);
     const bool pass_began = counted.iteration > stats_.iteration;
     stats_ = counted;
+    looks_ = stats.iteration;
     dirty_ = passes_.looks_are_passes() ? std::nullopt : std::optional(stats.memory_remaining);
     // What a pass is like shows early in it, and when it ends, by what is left.
     if (deadline_) deadline_ = std::min(*deadline_, now_ + (pass_began ? short_interval : interval()));
@@ -157,6 +158,7 @@ Sample Session::sample() const {
     sample.phase = phase_;
     sample.elapsed = stats_.elapsed;
     sample.iteration = stats_.iteration;
+    sample.looks = looks_;
     sample.total = stats_.memory_total;
     sample.remaining = stats_.memory_remaining;
     sample.dirty = dirty_;

@@ -173,11 +173,11 @@ void Libvirt::stop(Kind kind) {
 
 void Libvirt::on(Happening happening) {
     const GuestState at_rest = scenario_.guest.paused ? GuestState::paused : GuestState::running;
-    const bool left_switchover = happening != Happening::pass_began && happening != Happening::paused;
+    const bool left_switchover = happening != Happening::looked && happening != Happening::paused;
     if (left_switchover)
         for (Call& call : std::exchange(blocked_, {})) later(Instant(0), std::move(call));
     switch (happening) {
-        case Happening::pass_began: {
+        case Happening::looked: {
             const JobStats stats = qemu_->statistics();
             passes_.push_back({stats.elapsed, stats.memory_remaining});
             return tell(Instant(0), event::IterationBegan{stats.iteration});

@@ -64,6 +64,7 @@ JobStats Qemu::statistics() const {
     stats.memory_total = scenario_.guest.memory;
     stats.memory_remaining = whole_bytes(memory_.unsent());
     stats.memory_transferred = stats.data_transferred = whole_bytes(transferred_);
+    stats.memory_sent = whole_bytes(memory_sent_);
     stats.bandwidth = {whole_bytes(bandwidth_).count};
     stats.dirty_rate = {whole_bytes(dirty_rate_).count};
     stats.iteration = syncs_;

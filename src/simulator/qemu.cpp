@@ -73,7 +73,7 @@ void Qemu::set_up(Instant until) {
     window_began_ = period_began_ = now_;
     if (scenario_.features.auto_converge) next_timed_sync_ = now_ + timed_sync;
     next_look_ = now_;
-    sync();
+    sync(true);
     if (!live_) pause();
 }
 
@@ -103,7 +103,7 @@ void Qemu::send_in_precopy(Instant until) {
     }
     if (now_ < next_timed_sync_) return;
     // cpu_throttle_dirty_sync_timer_tick: not in the first pass, nor where another sync came since the last tick.
-    if (syncs_ > 1 && syncs_ == syncs_at_timer_) sync();
+    if (syncs_ > 1 && syncs_ == syncs_at_timer_) sync(false);
     syncs_at_timer_ = syncs_;
     next_timed_sync_ = now_ + timed_sync;
 }
@@ -114,7 +114,7 @@ void Qemu::fill_buffers(bool capped) {
     if (full > backlog_) {
         const double accepted = std::min(memory_.unsent(), (full - backlog_) / travel().wire);
         transferred_ += accepted * travel().wire;
-        memory_.send(accepted);
+        send(accepted);
     }
     backlog_ = full;
 }
@@ -123,9 +123,10 @@ void Qemu::fill_buffers(bool capped) {
 /// the dirty log; what that finds decides.
 void Qemu::look_at_pending() {
     next_look_ = now_ + longest_iterate;
-    if (!sent() && memory_.unsent() >= threshold_ && !postcopy_wanted_) return;
+    const bool pass_ends = sent() || memory_.unsent() < threshold_ || postcopy_wanted_;
+    if (!pass_ends && !(scenario_.features.postcopy && scenario_.features.postcopy_looks)) return;
     const bool postcopy = std::exchange(postcopy_wanted_, false);
-    sync();
+    sync(pass_ends);
     if (!postcopy && !sent() && memory_.unsent() > threshold_) return;
     enter(postcopy ? Stage::postcopy_start : Stage::switchover);
     if (live_) pause();
@@ -146,7 +147,7 @@ void Qemu::switch_over(Instant until) {
             return transfer(rate, std::min(change, now_ + instant(memory_.unsent() / rate)));
         }
         if (cancel_wanted_) return enter(Stage::cancelled, Happening::cancelled);
-        if (!to_postcopy) memory_.send(memory_.unsent());
+        if (!to_postcopy) send(memory_.unsent());
         const Milliseconds fixed = to_postcopy ? scenario_.delays.postcopy_start : scenario_.delays.switchover;
         device_state_at_ = now_ + fixed + instant(backlog_ / bandwidth + wire_.latency());
     }
@@ -178,21 +179,28 @@ void Qemu::run_postcopy(Instant until) {
     stalled_ += (1 - share) * duration;
     const double fetched = touches * share * duration;
     memory_.fetch(now_, fetched);
+    memory_sent_ += fetched;
     requested_ += fetched;
     // Pages that the guest waits for are sent at once, whatever the cap.
     const double rate = sending_rate(postcopy_cap_ > 0 ? std::min(postcopy_cap_, bandwidth) : bandwidth);
     const double pushed = std::max(0.0, std::min(rate * duration - fetched, memory_.unsent()));
     transferred_ += (fetched + pushed) * travel().wire;
-    memory_.send(pushed);
+    send(pushed);
     now_ = step;
     if (now_ >= window_began_ + window) end_window();
 }
 
-/// migration_bitmap_sync.
-void Qemu::sync() {
+/// migration_bitmap_sync. A look in the middle of a pass ends it, too, where as much was sent as it began with: then
+/// QEMU came round.
+void Qemu::sync(bool pass_ends) {
     ++syncs_;
     period_dirtied_ += memory_.sync(now_);
     left_at_sync_ = memory_.unsent();
+    if (pass_ends || memory_sent_ - sent_before_pass_ >= pass_began_with_) {
+        ++passes_;
+        pass_began_with_ = left_at_sync_;
+        sent_before_pass_ = memory_sent_;
+    }
     if (now_ > period_began_ + shortest_period) {
         // Whole pages, as in sent().
         throttle_.end_period(std::floor(period_dirtied_ / page_size) * page_size, transferred_ - period_sent_);
@@ -201,7 +209,7 @@ void Qemu::sync() {
         period_dirtied_ = 0;
         period_sent_ = transferred_;
     }
-    happened_.push_back(Happening::pass_began);
+    happened_.push_back(Happening::looked);
 }
 
 /// migration_update_counters. A limit that was set meanwhile counts from here on.
@@ -217,7 +225,7 @@ void Qemu::end_window() {
 
 Memory::Travel Qemu::travel() const {
     constexpr int first_with_cached_pages = 3;  // the second pass fills the cache
-    return memory_.travel(stage_ != Stage::postcopy && syncs_ >= first_with_cached_pages);
+    return memory_.travel(stage_ != Stage::postcopy && passes_ >= first_with_cached_pages);
 }
 
 /// Bytes of memory a second.
@@ -229,8 +237,13 @@ double Qemu::sending_rate(double bandwidth) const {
 void Qemu::transfer(double rate, Instant until) {
     const double amount = std::min(rate * seconds(until - now_), memory_.unsent());
     transferred_ += amount * travel().wire;
-    memory_.send(amount);
+    send(amount);
     pass(until);
+}
+
+void Qemu::send(double amount) {
+    memory_.send(amount);
+    memory_sent_ += amount;
 }
 
 /// Time passes for the guest.

@@ -24,7 +24,7 @@ enum class Stage {
     cancelled,
 };
 
-enum class Happening { pass_began, paused, postcopy_began, postcopy_failed, completed, failed, cancelled };
+enum class Happening { looked, paused, postcopy_began, postcopy_failed, completed, failed, cancelled };
 
 /// The migration thread of the source's QEMU, from the migrate call on (migration_thread in migration/migration.c, and
 /// migration/ram.c). Time passes in `advance` alone, and nothing is known of libvirt: no call, event or latency.
@@ -68,9 +68,10 @@ class Qemu {
     void look_at_pending();
     void switch_over(Instant until);
     void run_postcopy(Instant until);
-    void sync();
+    void sync(bool pass_ends);
     void end_window();
     void transfer(double rate, Instant until);
+    void send(double amount);
     Memory::Travel travel() const;
     double sending_rate(double bandwidth) const;
     void pass(Instant until);
@@ -94,11 +95,15 @@ class Qemu {
     bool postcopy_wanted_ = false;
     bool cancel_wanted_ = false;
 
-    int syncs_ = 0;         ///< dirty_sync_count: libvirt's iteration
+    int syncs_ = 0;   ///< looks at the dirty log: dirty_sync_count, libvirt's iteration
+    int passes_ = 0;  ///< that is fewer where it looks in the middle of one, too
+    double pass_began_with_ = 0;
+    double sent_before_pass_ = 0;
     Instant next_look_{0};  ///< at what is pending
     Instant window_began_{0};
     double window_sent_ = 0;  ///< on the wire before this window
     double threshold_ = 0;
+    double memory_sent_ = 0;  ///< whatever it took on the wire
     double transferred_ = 0;  ///< on the wire
     double backlog_ = 0;      ///< of it, accepted by TCP and not delivered
     double bandwidth_ = 0;    ///< of the last window

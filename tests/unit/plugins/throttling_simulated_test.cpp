@@ -102,6 +102,16 @@ TEST(ThrottlingSimulated, KeepsTheMaximumOfAUserWhoSetTheSteps) {
     EXPECT_EQ(report.highest_throttle_percent, 40) << "the next would be 55";
 }
 
+TEST(ThrottlingSimulated, KeepsTheMaximumWherePassesAreLong) {
+    // QEMU looks every 5 s, and takes a step with every other look; a pass takes 18 s.
+    const Report report = throttling_on(
+        plain({{.size = mebibytes(1800), .dirty_rate = mebibytes_per_second(4000), .order = Order::sequential}}),
+        {{"throttle", Object{{"maximumPercent", 50}}},
+         {"autoConverge", Object{{"initialPercent", 10}, {"incrementPercent", 15}}}});
+    EXPECT_EQ(report.cause, "aborted-by-policy");
+    EXPECT_EQ(report.highest_throttle_percent, 40) << "the next would be 55";
+}
+
 /// That the policy saw.
 int passes_above(const Report& report, int throttle) {
     int count = 0;

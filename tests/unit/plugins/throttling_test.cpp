@@ -109,7 +109,7 @@ TEST(ThrottlingSettings, ContradictNowhere) {  // CFG-13
 Sample busy(int iteration, std::optional<int> throttle = {}) {
     Sample sample;
     sample.trigger = Sample::Trigger::iteration;
-    sample.iteration = iteration;
+    sample.iteration = sample.looks = iteration;
     sample.elapsed = Milliseconds(1280 * iteration);
     sample.total = mebibytes(1024);
     sample.remaining = mebibytes(64);
@@ -155,12 +155,44 @@ TEST(Throttling, RaisesTheLimitNoFurtherThanThePauseNeeds) {
     EXPECT_EQ(std::get<SetDowntimeLimit>(actions[0].what).limit, Milliseconds(1536)) << "1.2 times 1.28 s";
 }
 
+TEST(Throttling, OrdersALimitOnceMoreThatWasRefused) {
+    const auto policy = after_passes(2);
+    const auto pass = [&](int iteration) {
+        Sample sample = busy(iteration, 75);
+        sample.downtime_limit = Milliseconds(100);
+        return policy->decide(sample);
+    };
+    EXPECT_TRUE(has<SetDowntimeLimit>(pass(3)));
+    const std::vector<Action> again = pass(4);
+    ASSERT_EQ(again.size(), 1U);
+    EXPECT_EQ(std::get<SetDowntimeLimit>(again[0].what).limit, Milliseconds(500));
+}
+
 TEST(Throttling, KeepsTheMaximumAlsoIfQemuWouldGoBeyond) {
     const auto policy = after_passes(2);
     policy->decide(busy(3, 75));
     policy->decide(busy(4, 80));
     const std::vector<Action> actions = policy->decide(busy(5, 80));
     ASSERT_TRUE(has<AbortMigration>(actions)) << "the first of two such periods";
+    EXPECT_NE(actions.back().reason.find("to 81 %"), std::string::npos) << actions.back().reason;
+}
+
+TEST(Throttling, KeepsTheMaximumAlsoWhereQemuLooksInTheMiddleOfAPass) {
+    const auto policy = after_passes(3);
+    Sample inside = busy(3);
+    inside.trigger = Sample::Trigger::interval;
+    inside.dirty = mebibytes(64);
+    const auto second = [&](int looks, int throttle) {
+        inside.elapsed += Milliseconds(1'000);
+        inside.transferred = inside.transferred + mebibytes(50);
+        inside.looks = looks;
+        inside.throttle_percent = throttle;
+        return policy->decide(inside);
+    };
+    EXPECT_TRUE(second(4, 80).empty()) << "QEMU has just taken that step";
+    EXPECT_TRUE(second(4, 80).empty());
+    const std::vector<Action> actions = second(5, 80);
+    ASSERT_TRUE(has<AbortMigration>(actions));
     EXPECT_NE(actions.back().reason.find("to 81 %"), std::string::npos) << actions.back().reason;
 }
 

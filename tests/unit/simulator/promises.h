@@ -89,6 +89,7 @@ inline Scenario any_scenario() {
     if (*rc::gen::arbitrary<bool>()) scenario.features.auto_converge.emplace();
     if (*rc::gen::inRange(0, 4) == 0) scenario.features.xbzrle_cache = mebibytes(64);
     scenario.features.postcopy = *rc::gen::arbitrary<bool>();
+    scenario.features.postcopy_looks = *rc::gen::arbitrary<bool>();
     if (*rc::gen::inRange(0, 4) == 0) {
         using Kind = Fault::Kind;
         scenario.faults = {
