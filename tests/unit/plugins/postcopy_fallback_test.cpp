@@ -175,6 +175,17 @@ TEST(PostcopyFallback, WaitsUntilAsLittleIsDirtyAsSeldom) {
         << switches.front().second;
 }
 
+TEST(PostcopyFallback, SwitchesAlsoWhereQemuLooksAllTheTime) {
+    Scenario scenario = busy();
+    scenario.features.postcopy_looks = true;
+    const Report report = fallback_on(scenario);
+    EXPECT_EQ(report.ending, Report::Ending::completed);
+    const std::optional<ActionTaken> taken = switch_of(report);
+    ASSERT_TRUE(taken);
+    EXPECT_NE(taken->action.reason.find("are dirty now"), std::string::npos) << taken->action.reason;
+    EXPECT_LT(taken->at, 20_s + 10_s) << "a quarter of what sending all of it takes, behind the first pass";
+}
+
 TEST(PostcopyFallback, WaitsNoLongerWhereSomebodyElseSwitched) {
     const Plugin plugin = postcopy_fallback::plugin();
     const auto policy = plugin.make_policy(apply_keys(plugin.keys, {}, "configuration").value()).value();

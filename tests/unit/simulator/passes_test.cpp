@@ -140,6 +140,17 @@ TEST(SimulatedPasses, XbzrleMakesABusyGuestConverge) {
     EXPECT_EQ(run(scenario, {.downtime_limit = 300_ms}).ending, Report::Ending::completed);
 }
 
+TEST(SimulatedPasses, AreCountedByWhatWasSentWhereQemuLooksAllTheTime) {
+    Scenario scenario = plain({in_order(1000, 2000)});  // 10 s each, behind a first one of 41 s
+    scenario.features.postcopy = scenario.features.postcopy_looks = true;
+    scenario.patience = 100_s;
+    const Report r = run(scenario, strict);
+    EXPECT_GT(r.passes.size(), 1900U) << "looks: 20 a second";
+    EXPECT_NEAR(r.samples.back().iteration, 7, 1);
+    EXPECT_EQ(r.samples.back().looks, static_cast<int>(r.passes.size()));
+    EXPECT_GT(r.samples.back().dirty, mebibytes(900));
+}
+
 TEST(SimulatedPasses, ALoadThatEndsLetsTheMigrationEnd) {
     WorkingSet set{.size = mebibytes(1024),
                    .dirty_rate = {{0_ms, mebibytes_per_second(200)}, {300_s, mebibytes_per_second(1)}}};
