@@ -28,8 +28,8 @@ Key downtime_limits_key(std::vector<Key> more = {});
 /// Fails with `malformed_configuration` where the initial limit is above the maximum.
 Result<DowntimeLimits> downtime_limits_from(const Settings& settings);
 
-/// Sees to it that a limit that was ordered comes into force: where a pass began since, and what is in force is known
-/// and lower, libvirt refused it, and it is ordered once more.
+/// Sees to it that a limit that was ordered comes into force: where a pass began since, time enough for an answer has
+/// gone by, and what is in force is known and lower, libvirt refused it, and it is ordered once more.
 class OrderedLimit {
   public:
     /// With what a policy does at every sample, the one of Policy::adopt included; answers with what is to be done.
@@ -37,7 +37,8 @@ class OrderedLimit {
 
   private:
     std::optional<Milliseconds> limit_{};
-    int pass_ = 0;  ///< Sample::iteration, when it was ordered
+    int pass_ = 0;            ///< Sample::iteration, when it was ordered
+    Milliseconds ordered_{};  ///< Sample::elapsed, the same
 };
 
 }  // namespace vmmi

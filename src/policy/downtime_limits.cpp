@@ -6,6 +6,12 @@
 #include <iterator>
 
 namespace vmmi {
+namespace {
+
+/// A call that takes longer may get a second one behind it, which does no harm.
+constexpr Milliseconds time_to_answer{1'000};
+
+}  // namespace
 
 Key downtime_limits_key(std::vector<Key> more) {
     std::vector<Key> keys{
@@ -27,8 +33,9 @@ Result<DowntimeLimits> downtime_limits_from(const Settings& settings) {
 }
 
 std::vector<Action> OrderedLimit::keep(std::vector<Action> actions, const Sample& sample) {
-    const bool refused = limit_ && sample.phase == Phase::precopy && sample.iteration > pass_ &&
-                         sample.downtime_limit.count() > 0 && sample.downtime_limit < *limit_;
+    const bool answered = sample.iteration > pass_ && sample.elapsed - ordered_ >= time_to_answer;
+    const bool refused = limit_ && answered && sample.phase == Phase::precopy && sample.downtime_limit.count() > 0 &&
+                         sample.downtime_limit < *limit_;
     if (actions.empty() && refused) {
         actions.push_back({SetDowntimeLimit{*limit_},
                            fmt::format("the limit in force is {} ms and not {}, as was ordered in pass {}; once more",
@@ -39,6 +46,7 @@ std::vector<Action> OrderedLimit::keep(std::vector<Action> actions, const Sample
         if (set == nullptr) continue;
         limit_ = set->limit;
         pass_ = sample.iteration;
+        ordered_ = sample.elapsed;
     }
     return actions;
 }

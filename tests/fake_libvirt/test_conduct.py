@@ -194,8 +194,9 @@ def test_a_limit_that_was_not_changed_is_not_put_back(plugin, host):
 
 
 def test_what_libraries_print_stays_out_of_the_streams(plugin, host):
-    for options in [{}, {"end": "failed", "end_at": ["pass 2", 5]}, {"outages": [outage("pass 1", 5)]}]:
-        fakes = host(noise=True, **options)
+    lasting = [one_pass(300, 100)]  # a status is to come before the end
+    for options in [{}, {"end": "failed", "end_at": ["pass 1", 150]}, {"outages": [outage("pass 1", 150)]}]:
+        fakes = host(noise=True, passes=lasting, **options)
         with fakes.start(plugin) as run:
             run.wait_status(lambda status: status["phase"] != "connecting")
             ended = run.end()
