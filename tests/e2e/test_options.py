@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import threading
 
 import pytest
@@ -109,8 +110,14 @@ def test_auto_converge_throttles_a_guest_that_writes_too_fast(start_guest, run_p
 def test_zero_copy_is_in_force_where_qemu_may_lock_its_memory(start_guest, run_plugin, pair):
     guest = start_guest(**IDLE)
     plugin = run_plugin(guest.uuid, parallel={"connections": 2}, zeroCopy=True, bandwidthMiBPerSecond=SLOW)
-    wait_for("memory on its way, or the end", lambda: plugin.process.poll() is not None
-             or plugin.status()["status"]["iteration"] >= 1)
+
+    def memory_moves_or_it_has_ended() -> bool:
+        # It may end while it is asked.
+        plugin.signal(signal.SIGUSR1)
+        line = plugin.line()
+        return json.loads(line)["status"]["iteration"] >= 1 if line else plugin.process.poll() is not None
+
+    wait_for("memory on its way, or the end", memory_moves_or_it_has_ended)
     if plugin.process.poll() is None:
         assert "zero-copy-send" in capabilities(pair, guest)
         plugin.success()
