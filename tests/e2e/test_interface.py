@@ -140,8 +140,12 @@ def test_sigterm_after_sigint_leaves_without_waiting_for_the_abort(start_guest, 
     plugin.wait_migrating(passes=2)
     plugin.signal(signal.SIGINT)
     plugin.signal(signal.SIGTERM)
-    assert plugin.error(timeout=5)["code"] in (9, 13), "the abort may have been over before"
+    code = plugin.error(timeout=5)["code"]
+    assert code in (9, 13), "the abort may have been over before"
     wait_for("the end of the job", lambda: "None" in pair.source.virsh("domjobinfo", guest.uuid), timeout=30)
+    # Who has left puts no limit back (FAIL-13).
+    if code == 13:
+        pair.source.virsh("migrate-setmaxdowntime", guest.uuid, "300")
     assert_stayed(guest, pair)
 
 
