@@ -25,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr Milliseconds redraw_interval{500};
 constexpr Milliseconds patience_at_the_end{500};
+/// Nobody waits for a call's answer, but that it is made takes a moment.
+constexpr Milliseconds patience_when_told_to_leave{15};
 
 /// For the plugin's own look at the destination, which nobody waits for: an ssh that asks for a password would do so on
 /// the terminal.
@@ -195,7 +197,7 @@ void Loop::leave() {
                                   : fmt::format("migrated in {} ms", outcome.total_time.count()));
     // While the migration goes on without the plugin, its call never comes back: the process ends around it.
     const bool detached = outcome.error && outcome.error->code == ErrorCode::detached;
-    if (detached) return;
+    if (detached) return source_.let_orders_out(patience_when_told_to_leave);
     if (!source_.close(patience_at_the_end))
         with_.log.write(system::Log::Level::debug, "a call to the source's daemon is still under way");
     for (auto& [uri, destination] : destinations_) {

@@ -154,6 +154,11 @@ void SourceHost::submit(Channel& channel, std::function<void(Channel&)> task) {
     });
 }
 
+void SourceHost::let_orders_out(std::chrono::milliseconds patience) {
+    // A hanging action keeps what may be on the other one from nothing.
+    if (!steering_.idle_within(patience)) recovering_.idle_within(patience);
+}
+
 bool SourceHost::close(std::chrono::milliseconds patience) {
     looking_.submit([this] { unsubscribe(); });
     calling_.submit([this] {

@@ -39,6 +39,9 @@ class SourceHost {
     SourceHost& operator=(const SourceHost&) = delete;
 
     void execute(const Order& order);
+    /// Gives what was ordered last, such as an abort, that long to reach the daemon: for who leaves the migration to
+    /// it.
+    void let_orders_out(std::chrono::milliseconds patience);
     /// Closes the connections, after the last order. False: some call did not come back within the time given, because
     /// the migration goes on or because the daemon hangs; then only the end of the process ends it.
     bool close(std::chrono::milliseconds patience);

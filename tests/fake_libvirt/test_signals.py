@@ -104,6 +104,19 @@ def go_on_to_the_end(fakes, run, moment):
     return run.end().completion_beside_output["error"]["code"]
 
 
+def test_an_abort_goes_out_before_a_plugin_that_is_told_to_leave_at_once(plugin, host):  # SIG-6
+    for _ in range(10):
+        fakes, run = migrating(host, plugin)
+        with run:
+            run.signal(signal.SIGINT)
+            run.signal(signal.SIGTERM)
+            ended = run.end()
+        assert ended.completion_beside_output["error"]["code"] in (9, 13)
+        assert fakes.calls("virDomainAbortJob")
+        for name in ["state", "trace"]:
+            (fakes.folder / name).unlink()
+
+
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
 @pytest.mark.parametrize("number", [*ABORT, *DETACH], ids=lambda number: number.name)
