@@ -29,11 +29,6 @@ bool stopped(GuestState here) {
     return here == GuestState::shut_off || here == GuestState::shut_off_migrated;
 }
 
-/// That no guest runs or is about to: an answer, unlike `unknown`.
-bool nothing(GuestState there) {
-    return there == GuestState::absent || there == GuestState::shut_off;
-}
-
 }  // namespace
 
 /// Whether both hosts have what the verdict says, or the destination cannot be seen. After an abort, QEMU takes its
@@ -45,7 +40,7 @@ bool Session::settled(Verdict verdict) const {
     if (verdict == Verdict::completed && (alive(here) || here == GuestState::paused_for_migration)) return false;
     const GuestState there = *evidence_.destination;
     if (there == GuestState::unknown) return true;
-    return verdict == Verdict::completed ? alive(there) : nothing(there);
+    return verdict == Verdict::completed ? alive(there) : is_gone(there);
 }
 
 /// Whether the guest's definition, still at the source, may be on its way out.
@@ -98,7 +93,7 @@ void Session::finish_completed() {
     // Two names may be of one host: then the guest is seen under both.
     if (evidence_.asked && alive(*evidence_.asked)) return finish(Cause::completed);
     const GuestState there = evidence_.destination.value_or(GuestState::unknown);
-    if (nothing(there) && destination_known())
+    if (is_gone(there) && destination_known())
         return finish_failed(
             Cause::guest_gone, ErrorCode::vm_disappeared, "vm disappeared",
             fmt::format(
@@ -106,7 +101,7 @@ void Session::finish_completed() {
                 "it arrived; look there for what ended it",
                 guest_.name, redact_uri(destination_uri_), to_string(there)));
     const bool elsewhere = destination_uri_ != options_.destination_uri;
-    if (!elsewhere && !nothing(there)) return finish(Cause::completed);
+    if (!elsewhere && !is_gone(there)) return finish(Cause::completed);
     const std::string where =
         elsewhere ? fmt::format("it went to {}, where the guest is now, and not to {}; migrate it again from there",
                                 redact_uri(destination_uri_), redact_uri(options_.destination_uri))

@@ -112,8 +112,7 @@ void Session::hear_from_the_destination(const event::DestinationInspected& event
     there_ = event;
     if (event.libvirt) destination_libvirt_ = event.libvirt;
     // Without a record, the guest may have gone elsewhere.
-    const bool gone = event.state == GuestState::absent || event.state == GuestState::shut_off;
-    if (!gone || phase_ != Phase::postcopy_failed || !destination_known()) return absent_since_.reset();
+    if (!is_gone(event.state) || phase_ != Phase::postcopy_failed || !destination_known()) return absent_since_.reset();
     if (!absent_since_) absent_since_ = now_;
     if (between(*absent_since_, now_) < patience_for_absence) return;
     describe_broken_postcopy();

@@ -3,6 +3,10 @@
 
 namespace vmmi::engine {
 
+bool is_gone(GuestState there) {
+    return there == GuestState::absent || there == GuestState::shut_off;
+}
+
 Verdict decide(const Evidence& evidence) {
     using Kind = event::Lifecycle::Kind;
     const GuestState state = evidence.source ? evidence.source->state : GuestState::unknown;

@@ -21,6 +21,9 @@ struct Evidence {
     std::optional<GuestState> asked;                ///< the same, of the destination that the caller named
 };
 
+/// No guest runs there or is about to: an answer, unlike `unknown`.
+bool is_gone(GuestState there);
+
 enum class Verdict { undecided, completed, aborted, failed, vm_disappeared };
 
 /// The table of outcomes, first match first. "Elsewhere" is an active guest at the destination that is not waiting for

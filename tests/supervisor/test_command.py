@@ -202,14 +202,19 @@ class Terminal:
         return status
 
 
-def test_on_a_terminal_a_bar_is_drawn_and_a_second_interrupt_asks(vmmi):
-    vmmi.scripts.write(DEAF_TO_ABORT)
-    terminal = Terminal(vmmi, "run", "--policy", "scripted", "--interval", "0.2", *ARGUMENTS)
-    terminal.expect(r"\r\[#+\.+\]  42%  precopy  pass 2  300 MiB left  limit 150 ms  ETA 5 s")
+def interrupt_twice(terminal):
+    """It aborts, and then it asks."""
     terminal.type("\x03")
     terminal.expect("Ctrl-C again")
     terminal.type("\x03")
     terminal.expect(r"Detach: .*\[y/N\]")
+
+
+def test_on_a_terminal_a_bar_is_drawn_and_a_second_interrupt_asks(vmmi):
+    vmmi.scripts.write(DEAF_TO_ABORT)
+    terminal = Terminal(vmmi, "run", "--policy", "scripted", "--interval", "0.2", *ARGUMENTS)
+    terminal.expect(r"\r\[#+\.+\]  42%  precopy  pass 2  300 MiB left  limit 150 ms  ETA 5 s")
+    interrupt_twice(terminal)
     terminal.type("n\n")
     terminal.expect("waiting for the abort")
     terminal.type("\x03")
@@ -224,10 +229,7 @@ def test_a_second_interrupt_asks_where_standard_input_is_the_configuration(vmmi,
     (tmp_path / "config").write_text('{"vmmiVersion": "0.4.1", "contentType": "configuration", "configuration": {}}')
     terminal = Terminal(vmmi, "run", "--policy", "scripted", "--config", "-", "--interval", "0.2", *ARGUMENTS, stdin=tmp_path / "config")
     terminal.expect("42%")
-    terminal.type("\x03")
-    terminal.expect("Ctrl-C again")
-    terminal.type("\x03")
-    terminal.expect(r"Detach: .*\[y/N\]")
+    interrupt_twice(terminal)
     terminal.type("y\n")
     terminal.expect(r"\(13\)")
     assert terminal.end() == 5
