@@ -52,6 +52,7 @@ MigrationRequest Precopy::plan(const Guest& guest) {
     MigrationRequest request = options_.request;
     request.downtime_limit = options_.downtime.initial;
     make_room_for_xbzrle(request, guest);
+    if (uses_xbzrle(request)) queue_.emplace(options_.downtime.initial, request.bandwidth);
     return request;
 }
 
@@ -86,8 +87,15 @@ std::vector<Action> Precopy::next_actions(const Sample& sample) {
     if (sample.phase != Phase::precopy) return {};
     if (std::optional<Action> action = ceiling_.decide(sample, storage_.memory_elapsed(sample)))
         return {std::move(*action)};
-    if (sample.trigger == Sample::Trigger::iteration) return raise_limit(sample);
-    return {};
+    std::vector<Action> actions;
+    if (sample.trigger == Sample::Trigger::iteration) actions = raise_limit(sample);
+    if (!queue_) return actions;
+    if (std::optional<Action> action = queue_->decide(sample)) actions.push_back(std::move(*action));
+    return actions;
+}
+
+std::optional<Milliseconds> Precopy::next_sample_within() const {
+    return queue_ ? queue_->next_sample_within() : std::nullopt;
 }
 
 std::vector<Action> Precopy::raise_limit(const Sample& sample) {

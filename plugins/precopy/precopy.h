@@ -4,6 +4,7 @@
 #include <vmmi/downtime_limits.h>
 #include <vmmi/memory_ceiling.h>
 #include <vmmi/plugin.h>
+#include <vmmi/send_queue.h>
 #include <vmmi/storage_budget.h>
 
 namespace precopy {
@@ -26,6 +27,7 @@ class Precopy : public vmmi::Policy {
     vmmi::MigrationRequest plan(const vmmi::Guest& guest) override;
     std::vector<vmmi::Action> adopt(const vmmi::Guest& guest, const vmmi::Sample& now) override;
     std::vector<vmmi::Action> decide(const vmmi::Sample& sample) override;
+    std::optional<vmmi::Milliseconds> next_sample_within() const override;
 
     /// The limit after so many raises: geometric, since the same factor is the same relative harm. Exactly the maximum
     /// at the last step.
@@ -38,6 +40,7 @@ class Precopy : public vmmi::Policy {
     Options options_;
     vmmi::StorageBudget storage_;
     vmmi::MemoryCeiling ceiling_;
+    std::optional<vmmi::SendQueue> queue_{};  ///< under xbzrle
     vmmi::OrderedLimit limit_order_{};
     int step_ = 0;
 };
