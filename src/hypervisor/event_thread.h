@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <latch>
+#include <semaphore>
 #include <thread>
 
 namespace vmmi::hypervisor {
@@ -24,6 +25,7 @@ class EventThread {
 
   private:
     std::atomic<bool> stopping_{false};
+    std::binary_semaphore stop_{0};
     std::latch ready_{1};
     std::thread thread_;
 };
