@@ -7,6 +7,13 @@
 #include <algorithm>
 
 namespace fake {
+namespace {
+
+// What the headers of libvirt 8.0 do not have.
+constexpr int running_postcopy_failed = 11;       // VIR_DOMAIN_RUNNING_POSTCOPY_FAILED, 8.5
+constexpr int event_resumed_postcopy_failed = 4;  // VIR_DOMAIN_EVENT_RESUMED_POSTCOPY_FAILED, 8.5
+
+}  // namespace
 
 std::string Segment::name() const {
     switch (phase) {
@@ -162,7 +169,7 @@ State Timeline::state(Host host, Time now) const {
             return away ? State{VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_POSTCOPY}
                         : State{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY};
         case Phase::postcopy_failed:
-            return away ? State{VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_POSTCOPY_FAILED}
+            return away ? State{VIR_DOMAIN_RUNNING, running_postcopy_failed}
                         : State{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED};
         case Phase::failing:
         case Phase::after:
@@ -212,8 +219,7 @@ void Timeline::happen() {
             case Phase::postcopy_failed:
                 tell(segment.begin, Host::source, VIR_DOMAIN_EVENT_SUSPENDED,
                      VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY_FAILED);
-                tell(segment.begin, Host::destination, VIR_DOMAIN_EVENT_RESUMED,
-                     VIR_DOMAIN_EVENT_RESUMED_POSTCOPY_FAILED);
+                tell(segment.begin, Host::destination, VIR_DOMAIN_EVENT_RESUMED, event_resumed_postcopy_failed);
                 break;
             case Phase::teardown:
                 tell(segment.begin, Host::destination, VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED);
