@@ -59,6 +59,17 @@ def test_actions_stand_with_their_reasons_in_the_log(start_guest, run_plugin, tm
         assert f"downtime limit {action['downtimeLimitMs']} ms: {action['reason']}" in log.read_text()
 
 
+def test_lets_the_queue_drain_where_it_would_be_most_of_the_pause(start_guest, run_plugin, pair):
+    guest = start_guest(rate_mib=200, pattern="word")
+    pair.data.slow(150)
+    success = run_plugin(guest.uuid).success()
+    caps = [action for action in success["actions"] if action["action"] == "setBandwidth"]
+    # After the first pass, which says nothing of xbzrle, and far below the link.
+    assert caps[0]["reason"].startswith("pass 2 ends in") and 6 << 20 <= caps[0]["bandwidthBytesPerSecond"] <= 10 << 20
+    assert [cap["bandwidthBytesPerSecond"] for cap in caps[1:]] in ([], [0])
+    assert_moved(guest, pair)
+
+
 def test_aborts_at_the_ceiling_and_leaves_the_guest_running_on_the_source(start_guest, run_plugin, pair):
     guest = start_guest(**ENDLESS)
     begun = time.monotonic()
@@ -73,7 +84,7 @@ def test_aborts_at_the_ceiling_and_leaves_the_guest_running_on_the_source(start_
 
 def test_keeps_going_at_the_ceiling_if_so_configured(start_guest, run_plugin, pair):
     guest = start_guest(**ENDLESS)
-    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE, ceiling={"secondsPerGiB": 4, "action": "continue"})
+    plugin = run_plugin(guest.uuid, downtime=TOO_LITTLE, ceiling={"secondsPerGiB": 4, "action": "continue"}, xbzrle=False)
     waiting = plugin.wait_status("the ceiling", lambda body: (body["lastAction"] or {}).get("action") == "wait")
     assert "configured to continue" in waiting["lastAction"]["reason"]
     plugin.wait_migrating(waiting["iteration"] + 2)
