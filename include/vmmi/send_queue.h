@@ -37,10 +37,9 @@ class SendQueue {
 
     Milliseconds tolerated_;
     BytesPerSecond cap_;
-    std::optional<Sample> begin_{};          ///< of the pass
-    double rate_ = 0;                        ///< bytes a second that the link takes
-    std::optional<Milliseconds> drained_{};  ///< Sample::elapsed, when the cap came into force
-    int pass_ = 0;                           ///< Sample::iteration, the same
+    std::optional<Sample> begin_{};    ///< of the pass
+    double rate_ = 0;                  ///< bytes a second that the link takes
+    std::optional<Sample> drained_{};  ///< where the cap came into force
     bool done_ = false;
     std::optional<Milliseconds> wait_{};
 };

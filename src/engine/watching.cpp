@@ -149,7 +149,8 @@ void Session::ask_policy() {
         carry_out(std::move(action));
     }
     if (const std::optional<Milliseconds> within = policy_.next_sample_within(); within && deadline_)
-        deadline_ = std::min(*deadline_, now_ + std::max(*within, shortest_interval));
+        deadline_ =
+            std::min(*deadline_, now_ + std::min(std::max(*within, shortest_interval), options_.sample_interval));
     stay_or_let_go(now);
 }
 

@@ -33,14 +33,12 @@ EventThread::EventThread() {
         virEventRunDefaultImpl();
         virEventRemoveTimeout(timer);
         ready_.count_down();
-        static_cast<void>(stop_.try_acquire_for(quiet));
-        while (!stopping_) virEventRunDefaultImpl();
+        for (bool stop = stop_.try_acquire_for(quiet); !stop; stop = stop_.try_acquire()) virEventRunDefaultImpl();
     });
 }
 
 EventThread::~EventThread() {
     wait_until_ready();
-    stopping_ = true;
     stop_.release();
     make_it_turn();
     thread_.join();

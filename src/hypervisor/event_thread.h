@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <latch>
 #include <semaphore>
 #include <thread>
@@ -24,7 +23,6 @@ class EventThread {
     void wait_until_ready() const { ready_.wait(); }
 
   private:
-    std::atomic<bool> stopping_{false};
     std::binary_semaphore stop_{0};
     std::latch ready_{1};
     std::thread thread_;

@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
+#include "policy/numbers.h"
 
 namespace vmmi {
+
+using namespace policy;
+
 namespace {
 
 /// Of a pass, before it says what the link takes, and not how its queue fills.
@@ -18,15 +20,6 @@ constexpr Milliseconds longest{1'000};
 /// Of the migration's own cap: where the link takes more of it, there is no queue.
 constexpr double as_capped = 0.9;
 
-double per_second(Bytes bytes, Milliseconds time) {
-    return 1000.0 * static_cast<double>(bytes.count) / static_cast<double>(time.count());
-}
-
-Milliseconds time_for(double bytes, double rate) {
-    constexpr double a_day = 86'400'000;  // and whatever is beyond
-    return Milliseconds(std::llround(std::min(a_day, 1000 * bytes / rate)));
-}
-
 }  // namespace
 
 std::optional<Action> SendQueue::decide(const Sample& sample) {
@@ -37,38 +30,39 @@ std::optional<Action> SendQueue::decide(const Sample& sample) {
 }
 
 std::optional<Action> SendQueue::drain(const Sample& sample) {
-    const Milliseconds time = sample.elapsed - begin_->elapsed;
-    if (time < a_measure || sample.transferred < begin_->transferred) return std::nullopt;
-    rate_ = per_second(sample.transferred - begin_->transferred, time);
-    const auto cap = mebibytes_per_second(static_cast<std::uint64_t>(share * rate_) >> 20);
-    if (cap.count == 0 || (cap_.count > 0 && rate_ >= as_capped * static_cast<double>(cap_.count))) return std::nullopt;
-    const auto waiting = static_cast<double>(queue.count);
-    const Milliseconds pause = time_for(waiting, rate_);
+    const double time = seconds_between(begin_->elapsed, sample.elapsed);
+    if (time < in_seconds(a_measure) || sample.transferred < begin_->transferred) return std::nullopt;
+    rate_ = in_bytes(sample.transferred - begin_->transferred) / time;
+    const BytesPerSecond cap = mebibytes_per_second(saturated(share * rate_ / mebibyte));
+    if (cap.count == 0 || (cap_.count > 0 && rate_ >= as_capped * in_bytes_per_second(cap_))) return std::nullopt;
+    const Milliseconds pause = milliseconds(in_bytes(queue) / rate_);
     if (pause <= tolerated_) return std::nullopt;
     // As much of the pass as the link takes while the queue drains: QEMU tells what is left to a tenth of a second, and
     // a pass that ended before is no use.
-    const double last = waiting * rate_ / (rate_ - static_cast<double>(cap.count));
-    const auto remaining = static_cast<double>(sample.remaining.count);
+    const double last = in_bytes(queue) * rate_ / (rate_ - in_bytes_per_second(cap));
+    const double remaining = in_bytes(sample.remaining);
     if (remaining > last) {
-        wait_ = time_for(remaining - last, rate_);
+        wait_ = milliseconds((remaining - last) / rate_);
         return std::nullopt;
     }
-    drained_ = sample.elapsed;
-    pass_ = sample.iteration;
-    return Action{SetBandwidth{cap},
-                  fmt::format("pass {} ends in {} ms; what TCP has accepted ahead of the link, {:.1f} MiB/s, would be "
-                              "some {} ms of the pause",
-                              sample.iteration, time_for(remaining, rate_).count(), rate_ / (1 << 20), pause.count())};
+    drained_ = sample;
+    return Action{
+        SetBandwidth{cap},
+        fmt::format("pass {} ends in {} ms; what TCP has accepted ahead of the link, {:.1f} MiB/s, would be some {} ms "
+                    "of the pause",
+                    sample.iteration, milliseconds(remaining / rate_).count(), rate_ / mebibyte, pause.count())};
 }
 
 std::optional<Action> SendQueue::lift(const Sample& sample) {
-    const Milliseconds into = sample.elapsed - begin_->elapsed;
-    if (sample.iteration == pass_ || into < into_the_next) {
-        if (sample.iteration != pass_) wait_ = into_the_next - std::clamp(into, Milliseconds(0), into_the_next);
+    if (sample.iteration == drained_->iteration) return std::nullopt;
+    const Milliseconds into = milliseconds(seconds_between(begin_->elapsed, sample.elapsed));
+    if (into < into_the_next) {
+        wait_ = into_the_next - into;
         return std::nullopt;
     }
-    const Milliseconds left = time_for(static_cast<double>(sample.remaining.count), rate_);
-    if (left < into_the_next && sample.elapsed - *drained_ < longest) return std::nullopt;
+    const Milliseconds left = milliseconds(in_bytes(sample.remaining) / rate_);
+    const double since = seconds_between(drained_->elapsed, sample.elapsed);
+    if (left < into_the_next && since < in_seconds(longest)) return std::nullopt;
     done_ = true;
     return Action{SetBandwidth{cap_},
                   fmt::format("pass {} is not the last: {} ms are left of it", sample.iteration, left.count())};
